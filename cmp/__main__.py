@@ -1,0 +1,3 @@
+from cmp._run import main
+
+main()

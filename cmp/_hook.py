@@ -1,0 +1,93 @@
+"""`import multiprocessing` means cmp, for programs and libraries; the standard library keeps its own.
+
+Who imports decides, by the file in which the import statement stands. So the genuine package stays in
+sys.modules under its name: pickles made by the standard library load, cmp itself can stand on it, and
+nothing that the standard library does with it changes.
+"""
+import builtins
+import functools
+import importlib
+import os
+import sys
+
+NAME = "multiprocessing"
+
+_STDLIB = os.path.dirname(os.__file__) + os.sep
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Below the standard library's folder, yet programs: packages that were installed, CPython's own tests.
+_PROGRAMS = tuple(_STDLIB + folder + os.sep for folder in ("site-packages", "dist-packages", "test"))
+# Where others' imports pass through: whoever called these is the importer.
+_MESSENGERS = tuple(_STDLIB + name for name in
+                    ("importlib" + os.sep, "pkgutil.py", "unittest" + os.sep)) + ("<frozen importlib",)
+# The one part of the standard library whose users mean cmp when they give no context.
+_EXECUTOR = os.path.join(_STDLIB, "concurrent", "futures", "process.py")
+
+
+def _keeps_genuine(filename):
+    if filename.startswith((_OWN, "<frozen ")):
+        return True
+    return filename.startswith(_STDLIB) and not filename.startswith(_PROGRAMS)
+
+
+def _importer(frame):
+    """The file whose code asked for the import that runs in `frame`."""
+    while frame is not None and frame.f_code.co_filename.startswith(_MESSENGERS):
+        frame = frame.f_back
+    return frame.f_code.co_filename if frame is not None else ""
+
+
+def _is_ours(name):
+    return name == NAME or name.startswith(NAME + ".")
+
+
+def _translate(name, filename, whole_package):
+    """The name to import instead of `name`, for the file `filename`."""
+    if not _keeps_genuine(filename):
+        return "cmp" + name[len(NAME):]
+    if filename == _EXECUTOR and name == NAME and whole_package:
+        _complete_for_executor()
+        return "cmp"
+    return name
+
+
+def _complete_for_executor():
+    importlib.import_module("cmp.connection")
+    importlib.import_module("cmp.util")
+
+
+def installed():
+    """Whether `import multiprocessing` means cmp in this process."""
+    return hasattr(builtins.__import__, "_cmp_genuine")
+
+
+def install():
+    """Make `import multiprocessing` mean cmp from now on, in this process and in those that cmp starts.
+
+    It works for import statements and importlib.import_module in programs and installed libraries. Modules
+    that have imported multiprocessing before keep what they have. The standard library keeps its own, except
+    that concurrent.futures.ProcessPoolExecutor without mp_context stands on cmp's context. A second call
+    does nothing.
+    """
+    if installed():
+        return
+    genuine_import, genuine_import_module = builtins.__import__, importlib.import_module
+
+    @functools.wraps(genuine_import)
+    def __import__(name, globals=None, locals=None, fromlist=(), level=0):
+        if level == 0 and _is_ours(name):
+            name = _translate(name, _importer(sys._getframe(1)), not fromlist)
+        return genuine_import(name, globals, locals, fromlist, level)
+
+    @functools.wraps(genuine_import_module)
+    def import_module(name, package=None):
+        if _is_ours(name):
+            name = _translate(name, _importer(sys._getframe(1)), False)
+        return genuine_import_module(name, package)
+
+    __import__._cmp_genuine = genuine_import
+    builtins.__import__ = __import__
+    importlib.import_module = import_module
+    executor = sys.modules.get("concurrent.futures.process")
+    if executor is not None:
+        _complete_for_executor()
+        executor.mp = sys.modules["cmp"]

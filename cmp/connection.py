@@ -1,0 +1,6 @@
+"""multiprocessing.connection, shared with the standard library."""
+from multiprocessing import connection
+
+from . import _std
+
+_std.alias(__name__, connection)

@@ -1,0 +1,215 @@
+"""Contexts: the standard library's, handing out what cmp makes."""
+import functools
+import sys
+from multiprocessing import context as _std
+from multiprocessing.context import (
+    AuthenticationError,
+    BufferTooShort,
+    ProcessError,
+    TimeoutError,
+    assert_spawning,
+    get_spawning_popen,
+    reduction,
+    set_spawning_popen,
+)
+
+from . import process
+from ._std import fallback
+
+__all__ = ()
+__getattr__ = fallback(_std)
+
+
+class BaseContext(_std.BaseContext):
+    """What multiprocessing offers, with one way to start processes."""
+
+    def Manager(self):
+        """Return a SyncManager whose server process is running."""
+        from .managers import SyncManager
+        manager = SyncManager(ctx=self.get_context())
+        manager.start()
+        return manager
+
+    def Pipe(self, duplex=True):
+        """Return two connected Connection objects; with duplex=False the first receives, the second sends."""
+        from .connection import Pipe
+        return Pipe(duplex)
+
+    def Lock(self):
+        """Return a lock that one process or thread holds at a time."""
+        from .synchronize import Lock
+        return Lock(ctx=self.get_context())
+
+    def RLock(self):
+        """Return a lock that its holder may take again."""
+        from .synchronize import RLock
+        return RLock(ctx=self.get_context())
+
+    def Condition(self, lock=None):
+        """Return a condition variable, on `lock` or an RLock of its own."""
+        from .synchronize import Condition
+        return Condition(lock, ctx=self.get_context())
+
+    def Semaphore(self, value=1):
+        """Return a semaphore of `value` units."""
+        from .synchronize import Semaphore
+        return Semaphore(value, ctx=self.get_context())
+
+    def BoundedSemaphore(self, value=1):
+        """Return a semaphore whose value never exceeds the initial one."""
+        from .synchronize import BoundedSemaphore
+        return BoundedSemaphore(value, ctx=self.get_context())
+
+    def Event(self):
+        """Return an event, not set."""
+        from .synchronize import Event
+        return Event(ctx=self.get_context())
+
+    def Barrier(self, parties, action=None, timeout=None):
+        """Return a barrier for `parties` processes or threads."""
+        from .synchronize import Barrier
+        return Barrier(parties, action, timeout, ctx=self.get_context())
+
+    def Queue(self, maxsize=0):
+        """Return a queue; maxsize <= 0 means without bound."""
+        from .queues import Queue
+        return Queue(maxsize, ctx=self.get_context())
+
+    def JoinableQueue(self, maxsize=0):
+        """Return a queue with task_done() and join()."""
+        from .queues import JoinableQueue
+        return JoinableQueue(maxsize, ctx=self.get_context())
+
+    def SimpleQueue(self):
+        """Return a queue with put(), get(), empty() and close() only."""
+        from .queues import SimpleQueue
+        return SimpleQueue(ctx=self.get_context())
+
+    def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
+        """Return a pool of worker processes."""
+        from .pool import Pool
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
+
+    def RawValue(self, typecode_or_type, *args):
+        """Return a ctypes object in shared memory, without a lock."""
+        from .sharedctypes import RawValue
+        return RawValue(typecode_or_type, *args)
+
+    def RawArray(self, typecode_or_type, size_or_initializer):
+        """Return a ctypes array in shared memory, without a lock."""
+        from .sharedctypes import RawArray
+        return RawArray(typecode_or_type, size_or_initializer)
+
+    def Value(self, typecode_or_type, *args, lock=True):
+        """Return a ctypes object in shared memory with a lock."""
+        from .sharedctypes import Value
+        return Value(typecode_or_type, *args, lock=lock, ctx=self.get_context())
+
+    def Array(self, typecode_or_type, size_or_initializer, *, lock=True):
+        """Return a ctypes array in shared memory with a lock."""
+        from .sharedctypes import Array
+        return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
+
+    def freeze_support(self):
+        """In a frozen executable started as a child: run that child and exit."""
+        if getattr(sys, "frozen", False):
+            from .spawn import freeze_support
+            freeze_support()
+
+    # wraps: introspection shows the running CPython's signature, while on_error= (3.15) works on every one.
+    @functools.wraps(_std.BaseContext.set_forkserver_preload)
+    def set_forkserver_preload(self, module_names, *, on_error="ignore"):
+        from .forkserver import set_forkserver_preload
+        set_forkserver_preload(module_names, on_error=on_error)
+
+    def get_context(self, method=None):
+        """Return the context of start method `method`, or this one."""
+        if method is None:
+            return self
+        try:
+            context = _concrete_contexts[method]
+        except (KeyError, TypeError):
+            raise ValueError(f"cannot find context for {method!r}") from None
+        context._check_available()
+        return context
+
+
+class Process(process.BaseProcess, _std.Process):
+    """A process started by the method that the program has chosen."""
+
+    @staticmethod
+    def _Popen(process_obj):
+        return _default_context.get_context().Process._Popen(process_obj)
+
+    @staticmethod
+    def _after_fork():
+        return _default_context.get_context().Process._after_fork()
+
+
+class DefaultContext(_std.DefaultContext, BaseContext):
+    """The context behind the functions of the package; its start method may be set once."""
+
+    Process = Process
+
+    def __init__(self):
+        self._actual_context = None
+
+    @functools.cached_property
+    def _default_context(self):
+        return _concrete_contexts[_std._default_context._default_context.get_start_method()]
+
+    def get_all_start_methods(self):
+        """Return the names of the start methods, the default one first."""
+        default = self._default_context.get_start_method()
+        return [default, *(name for name in _concrete_contexts if name != default)]
+
+
+class ForkProcess(process.BaseProcess, _std.ForkProcess):
+    """A process started by fork."""
+
+    @staticmethod
+    def _Popen(process_obj):
+        from .popen_fork import Popen
+        return Popen(process_obj)
+
+
+class SpawnProcess(process.BaseProcess, _std.SpawnProcess):
+    """A process started as a fresh interpreter."""
+
+    @staticmethod
+    def _Popen(process_obj):
+        from .popen_spawn_posix import Popen
+        return Popen(process_obj)
+
+
+class ForkServerProcess(process.BaseProcess, _std.ForkServerProcess):
+    """A process forked by a server that is itself a fresh interpreter."""
+
+    @staticmethod
+    def _Popen(process_obj):
+        from .popen_forkserver import Popen
+        return Popen(process_obj)
+
+
+class ForkContext(_std.ForkContext, BaseContext):
+    Process = ForkProcess
+
+
+class SpawnContext(_std.SpawnContext, BaseContext):
+    Process = SpawnProcess
+
+
+class ForkServerContext(_std.ForkServerContext, BaseContext):
+    Process = ForkServerProcess
+
+
+_concrete_contexts = {
+    "fork": ForkContext(),
+    "spawn": SpawnContext(),
+    "forkserver": ForkServerContext(),
+}
+_default_context = DefaultContext()
+
+
+def _force_start_method(method):
+    _default_context._actual_context = _concrete_contexts[method]

@@ -1,0 +1,109 @@
+"""The fork server: the standard library's, started with cmp in it.
+
+One server serves the whole family, for cmp and for multiprocessing. What it loads before it forks is written
+into its command line as the repr of a list; ours reads as the call that loads it, so that the server finds
+cmp and the program's modules, has `import multiprocessing` mean what it means in the program, and treats a
+failing import as the newest CPython does.
+"""
+import sys
+import warnings
+from multiprocessing import forkserver as _std
+from multiprocessing import process, spawn
+from multiprocessing.forkserver import _forkserver, get_inherited_fds, read_signed
+
+from . import _hook
+from ._std import fallback
+
+__all__ = ["connect_to_new_process", "ensure_running", "get_inherited_fds", "set_forkserver_preload"]
+__getattr__ = fallback(_std)
+
+# What nearly every child uses, so that it is there when the child is forked.
+OWN_PRELOAD = ("cmp.connection", "cmp.queues", "cmp.spawn", "cmp.synchronize")
+
+
+class _Preload(list):
+    """The modules to preload; its repr is what the server evaluates."""
+
+    def __init__(self, names, on_error="ignore"):
+        super().__init__(names)
+        self.on_error = on_error
+
+    def __repr__(self):
+        from .spawn import ROOT
+        data = spawn.get_preparation_data("ignore")
+        path = data["sys_path"]
+        if ROOT not in path:
+            path = [*path, ROOT]
+        main = data.get("init_main_from_path") if "__main__" in self else None
+        return (f"[__import__('sys').path.__setitem__(slice(None), {path!r}), "
+                f"__import__('cmp.forkserver', fromlist=['_']).preload({list(self)!r}, {self.on_error!r}, "
+                f"{main!r}, {_hook.installed()!r})][1]")
+
+
+def preload(names, on_error, main_path, installed):
+    """In the server: load what the children are to find loaded. Returns nothing more to load."""
+    for name in OWN_PRELOAD:
+        __import__(name)
+    if installed:
+        _hook.install()
+    if sys.argv[1:]:  # from 3.14 on the server is told the program's own arguments
+        sys.argv[:] = sys.argv[1:]
+    for name in names:
+        try:
+            if name != "__main__":
+                __import__(name)
+            elif main_path is not None:
+                _import_main(main_path)
+        except (Exception if name == "__main__" else ImportError) as error:
+            _failed(name, on_error, error)
+    return []
+
+
+def _import_main(path):
+    process.current_process()._inheriting = True
+    try:
+        spawn.import_main_path(path)
+    finally:
+        del process.current_process()._inheriting
+
+
+def _failed(name, on_error, error):
+    if on_error == "fail":
+        raise error
+    if on_error == "warn":
+        warnings.warn(f"Failed to preload module {name!r}: {error}", ImportWarning, stacklevel=2)
+
+
+def set_forkserver_preload(modules_names, *, on_error="ignore"):
+    """Set the list of module names that the server tries to load before it forks.
+
+    on_error says what a failing import does: "ignore", "warn", or "fail", which ends the server with the
+    traceback, so that start() raises EOFError.
+    """
+    if on_error not in ("ignore", "warn", "fail"):
+        raise ValueError(f"on_error must be 'ignore', 'warn', or 'fail', not {on_error!r}")
+    _forkserver.set_forkserver_preload(modules_names)  # checks the names
+    _forkserver._preload_modules = _Preload(modules_names, on_error)
+
+
+def ensure_running():
+    """Make sure that the server runs; start() does so by itself."""
+    if not isinstance(_forkserver._preload_modules, _Preload):
+        _forkserver._preload_modules = _Preload(_forkserver._preload_modules)
+    _forkserver.ensure_running()
+
+
+def connect_to_new_process(fds):
+    """Have the server fork a child that gets `fds`; returns (status_r, data_w)."""
+    ensure_running()
+    try:
+        return _forkserver.connect_to_new_process(fds)
+    except (EOFError, ConnectionError) as error:
+        if _forkserver._preload_modules.on_error == "fail":
+            error.add_note("The fork server may have ended while it loaded the modules of "
+                           "set_forkserver_preload(); its traceback is on stderr.")
+        raise
+
+
+if not isinstance(_forkserver._preload_modules, _Preload):
+    _forkserver._preload_modules = _Preload(_forkserver._preload_modules)

@@ -1,0 +1,6 @@
+"""multiprocessing.util, shared with the standard library."""
+from multiprocessing import util
+
+from . import _std
+
+_std.alias(__name__, util)
