@@ -1,3 +1,6 @@
 from cmp._run import main
 
-main()
+__all__ = ()
+
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,13 @@ sys.modules under its name: pickles made by the standard library load, cmp itsel
 nothing that the standard library does with it changes.
 """
 import builtins
-import functools
 import importlib
 import os
 import sys
+
+from . import _cmp
+
+__all__ = ["install", "installed"]
 
 NAME = "multiprocessing"
 
@@ -36,18 +39,25 @@ def _importer(frame):
     return frame.f_code.co_filename if frame is not None else ""
 
 
-def _is_ours(name):
-    return name == NAME or name.startswith(NAME + ".")
-
-
-def _translate(name, filename, whole_package):
-    """The name to import instead of `name`, for the file `filename`."""
+def _new_name(name, filename, by_statement):
     if not _keeps_genuine(filename):
         return "cmp" + name[len(NAME):]
-    if filename == _EXECUTOR and name == NAME and whole_package:
+    if filename == _EXECUTOR and name == NAME and by_statement:
         _complete_for_executor()
         return "cmp"
     return name
+
+
+def _translate_call(name, package=None):
+    """As _translate, for importlib.import_module."""
+    return _new_name(name, _importer(sys._getframe(1)), by_statement=False)
+
+
+def _translate(name, globals=None, locals=None, fromlist=(), level=0):
+    """The name that `__import__` is to use in place of `name`, one of multiprocessing's."""
+    if level != 0:
+        return name
+    return _new_name(name, _importer(sys._getframe(1)), by_statement=not fromlist)
 
 
 def _complete_for_executor():
@@ -55,9 +65,12 @@ def _complete_for_executor():
     importlib.import_module("cmp.util")
 
 
+_installed = False
+
+
 def installed():
     """Whether `import multiprocessing` means cmp in this process."""
-    return hasattr(builtins.__import__, "_cmp_genuine")
+    return _installed
 
 
 def install():
@@ -68,25 +81,12 @@ def install():
     that concurrent.futures.ProcessPoolExecutor without mp_context stands on cmp's context. A second call
     does nothing.
     """
-    if installed():
+    global _installed
+    if _installed:
         return
-    genuine_import, genuine_import_module = builtins.__import__, importlib.import_module
-
-    @functools.wraps(genuine_import)
-    def __import__(name, globals=None, locals=None, fromlist=(), level=0):
-        if level == 0 and _is_ours(name):
-            name = _translate(name, _importer(sys._getframe(1)), not fromlist)
-        return genuine_import(name, globals, locals, fromlist, level)
-
-    @functools.wraps(genuine_import_module)
-    def import_module(name, package=None):
-        if _is_ours(name):
-            name = _translate(name, _importer(sys._getframe(1)), False)
-        return genuine_import_module(name, package)
-
-    __import__._cmp_genuine = genuine_import
-    builtins.__import__ = __import__
-    importlib.import_module = import_module
+    _installed = True
+    builtins.__import__ = _cmp.Redirect(builtins.__import__, NAME, _translate)
+    importlib.import_module = _cmp.Redirect(importlib.import_module, NAME, _translate_call)
     executor = sys.modules.get("concurrent.futures.process")
     if executor is not None:
         _complete_for_executor()

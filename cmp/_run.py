@@ -12,6 +12,8 @@ import types
 from . import _hook
 from ._version import version
 
+__all__ = ["main"]
+
 USAGE = """\
 usage: python -m cmp [script.py | directory | zip file | -m module | -c code | -] [arguments ...]
 
@@ -96,17 +98,18 @@ def show_lines(text, filename, code):
 
 
 def run_path(arguments):
-    path, *rest = arguments
+    argv0, *rest = arguments
+    path = os.path.join(os.getcwd(), argv0)
     if pkgutil.get_importer(path) is not None and not os.path.isfile(path) or is_archive(path):
-        become(path, rest, path_entry=path)
+        become(argv0, rest, path_entry=path)
         program(lambda: runpy._run_module_as_main("__main__", alter_argv=False))
         return
     try:
         with io.open_code(path) as file:
             text = file.read()
     except OSError as error:
-        fail(f"{sys.executable}: can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}")
-    module = become(path, rest, path_entry=os.path.dirname(os.path.realpath(path)))
+        fail(f"{sys.executable}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}")
+    module = become(argv0, rest, path_entry=os.path.dirname(os.path.realpath(path)))
     compiled_already = text.startswith(importlib.util.MAGIC_NUMBER)
     loader = importlib.machinery.SourcelessFileLoader if compiled_already else importlib.machinery.SourceFileLoader
     vars(module).update(__file__=path, __cached__=None, __loader__=loader("__main__", path))

@@ -7,6 +7,8 @@ are there too, and are the live ones.
 """
 import sys
 
+__all__ = ["SameRepr", "alias", "fallback"]
+
 
 def alias(name, module):
     """Make `import name` give `module`; called by the module of that name while it is imported."""
@@ -22,3 +24,10 @@ def fallback(module):
             own = module.__name__.replace("multiprocessing", "cmp", 1)
             raise AttributeError(f"module {own!r} has no attribute {name!r}") from None
     return __getattr__
+
+
+class SameRepr:
+    """Mixin: an object shows itself as the standard library's would, so that a program's output stays the same."""
+
+    def __repr__(self):
+        return super().__repr__().replace("<cmp.", "<multiprocessing.", 1)

@@ -1,2 +1,4 @@
 """The one place that holds the version."""
+__all__ = ["version"]
+
 version = "0.1.0"

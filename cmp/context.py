@@ -14,13 +14,13 @@ from multiprocessing.context import (
 )
 
 from . import process
-from ._std import fallback
+from ._std import SameRepr, fallback
 
 __all__ = ()
 __getattr__ = fallback(_std)
 
 
-class BaseContext(_std.BaseContext):
+class BaseContext(SameRepr, _std.BaseContext):
     """What multiprocessing offers, with one way to start processes."""
 
     def Manager(self):
@@ -151,7 +151,10 @@ class DefaultContext(_std.DefaultContext, BaseContext):
 
     Process = Process
 
-    def __init__(self):
+    @functools.wraps(_std.DefaultContext.__init__)
+    def __init__(self, context=None):
+        if context is not None:
+            self._default_context = context
         self._actual_context = None
 
     @functools.cached_property

@@ -5,6 +5,8 @@ into its command line as the repr of a list; ours reads as the call that loads i
 cmp and the program's modules, has `import multiprocessing` mean what it means in the program, and treats a
 failing import as the newest CPython does.
 """
+import contextlib
+import functools
 import sys
 import warnings
 from multiprocessing import forkserver as _std
@@ -74,6 +76,8 @@ def _failed(name, on_error, error):
         warnings.warn(f"Failed to preload module {name!r}: {error}", ImportWarning, stacklevel=2)
 
 
+# wraps: introspection shows the running CPython's signature, while on_error= (3.15) works on every one.
+@functools.wraps(_std.set_forkserver_preload)
 def set_forkserver_preload(modules_names, *, on_error="ignore"):
     """Set the list of module names that the server tries to load before it forks.
 
@@ -96,10 +100,16 @@ def ensure_running():
 def connect_to_new_process(fds):
     """Have the server fork a child that gets `fds`; returns (status_r, data_w)."""
     ensure_running()
+    return _forkserver.connect_to_new_process(fds)
+
+
+@contextlib.contextmanager
+def failures_explained():
+    """Around the start of a child: say why the server may have gone away."""
     try:
-        return _forkserver.connect_to_new_process(fds)
+        yield
     except (EOFError, ConnectionError) as error:
-        if _forkserver._preload_modules.on_error == "fail":
+        if _forkserver._preload_modules.on_error == "fail" and not hasattr(error, "__notes__"):
             error.add_note("The fork server may have ended while it loaded the modules of "
                            "set_forkserver_preload(); its traceback is on stderr.")
         raise

@@ -18,11 +18,12 @@ class Popen(Watched, popen_forkserver.Popen):
         super().__init__(process_obj)
 
     def _launch(self, process_obj):
-        with spawn.packed(self, process_obj) as first_words:
-            self.sentinel, parent_end = forkserver.connect_to_new_process(self._fds)
-        self._own(parent_end, self.sentinel)
-        write_first_words(parent_end, first_words)
-        self.pid = forkserver.read_signed(self.sentinel)
+        with forkserver.failures_explained():
+            with spawn.packed(self, process_obj) as first_words:
+                self.sentinel, parent_end = forkserver.connect_to_new_process(self._fds)
+            self._own(parent_end, self.sentinel)
+            write_first_words(parent_end, first_words)
+            self.pid = forkserver.read_signed(self.sentinel)
         self.finalizer.cancel()
         self._own(parent_end, self.sentinel, *self._open_pidfd())
 

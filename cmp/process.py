@@ -37,8 +37,17 @@ class BaseProcess(_std.BaseProcess):
         if self._start_method is not None:
             context._force_start_method(self._start_method)
         if self.daemon:
-            _cmp.die_with_parent(self._parent_pid, -1 if parent_sentinel is None else parent_sentinel)
+            end_with_parent(self._parent_pid, -1 if parent_sentinel is None else parent_sentinel)
         return super()._bootstrap(parent_sentinel)
+
+
+def end_with_parent(parent_pid, sentinel=-1):
+    """Have this process end at once when its parent process does; the log tells where that cannot be had."""
+    try:
+        _cmp.die_with_parent(parent_pid, sentinel)
+    except OSError as error:  # a sandbox without PR_SET_PDEATHSIG: as under the standard library
+        from .util import sub_warning
+        sub_warning("the end of the parent process will go unnoticed: %s", error)
 
 
 class _MainProcess(BaseProcess, type(current_process())):

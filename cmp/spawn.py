@@ -21,7 +21,7 @@ from multiprocessing.spawn import (
     set_executable,
 )
 
-from . import _cmp, _hook, context
+from . import _hook, context, process
 from ._std import fallback
 
 __all__ = ["_main", "freeze_support", "get_command_line", "get_executable", "get_preparation_data",
@@ -85,7 +85,7 @@ def _load_preparation_data(dup_fd, family):
     """In the child: become a member of the family, then return the data that prepare() is given."""
     global _unread
     if family["parent_pid"] is not None:
-        _cmp.die_with_parent(family["parent_pid"])
+        process.end_with_parent(family["parent_pid"])
     if family["installed"]:
         _hook.install()
     context._default_context.set_start_method(family["start_method"], force=True)

@@ -1,7 +1,7 @@
 """Locks, semaphores, conditions, events and barriers."""
 from multiprocessing import synchronize as _std
 
-from ._std import fallback
+from ._std import SameRepr, fallback
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 __getattr__ = fallback(_std)
@@ -31,5 +31,5 @@ class Event(_std.Event):
     """A flag that processes can wait for."""
 
 
-class Barrier(_std.Barrier):
+class Barrier(SameRepr, _std.Barrier):
     """A place where a fixed number of processes or threads wait for one another."""

@@ -1,0 +1,71 @@
+# Every target does its own set-up, in .venv or build/. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(CURDIR)/$(VENV)/bin/python
+SOURCES = $(wildcard src/*/*.c src/*/*.h)
+CPYTHONS ?= $(PYTHON)
+
+# What the tests start must not inherit these: they change output and timing.
+unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test guides cpython matrix bench packages lint fix clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml setup.py .ci/environment
+	@.ci/environment $(PYTHON) $(VENV) 'setuptools>=68'
+	@$(RUN) -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[test]'
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.ready $(SOURCES)
+	@$(RUN) setup.py -q build_ext --inplace
+	@touch $@
+
+build: $(VENV)/.built ## build cmp into a private environment, .venv
+
+demo: $(VENV)/.built ## the main job: five programs under python -m cmp, then a short benchmark
+	@for script in benchmarks/demo/[0-9]*.py; do \
+		echo; echo "== python -m cmp $$script"; $(RUN) -m cmp $$script || exit 1; done
+	@echo; echo "== multiprocessing and cmp side by side"
+	@$(RUN) benchmarks/run.py --quick
+
+test: $(VENV)/.built ## the tests of the package (pytest); one alone: make test TEST=tests/python/test_process.py
+	@$(RUN) -m pytest -q $(TEST)
+
+GUIDES ?= ../shared/guides
+guides: $(VENV)/.built ## the guides' own code under three start methods, where GUIDES=folder has them, else tests/guides
+	@if [ -f $(GUIDES)/run_guides.py ]; then \
+		for method in "" "--method spawn" "--method forkserver"; do \
+			echo "== run_guides.py $$method"; \
+			$(RUN) .ci/guides $(GUIDES)/run_guides.py $$method || exit 1; done; \
+	else $(RUN) -m pytest -q tests/guides; fi
+
+SUITE ?= --method all --suite probe,mp,main,cf --category contract --no-fallback
+cpython: $(VENV)/.built ## CPython's own multiprocessing tests against cmp; more: make cpython SUITE='--help'
+	@$(RUN) tests/cpython/run_cpython_suite.py --python $(RUN) --module cmp $(SUITE)
+
+matrix: ## the tests on every supported CPython found on this machine
+	@.ci/matrix
+
+bench: $(VENV)/.built ## all benchmarks, multiprocessing against cmp; writes build/bench.json and build/bench.svg
+	@mkdir -p build
+	@$(RUN) benchmarks/run.py --json build/bench.json --chart build/bench.svg
+
+packages: ## sdist, wheel, pip install and pip install -e, each tried in a clean environment
+	@PYTHON=$(PYTHON) .ci/packages
+
+lint: $(VENV)/.built ## ruff, and a build with every warning an error
+	@$(RUN) -m pip install -q --disable-pip-version-check ruff
+	@$(RUN) -m ruff check cmp tests benchmarks setup.py
+	@CFLAGS="-Werror" $(RUN) setup.py -q build_ext --force --build-lib build/lint --build-temp build/lint
+
+fix: $(VENV)/.built ## what ruff can mend by itself
+	@$(RUN) -m pip install -q --disable-pip-version-check ruff
+	@$(RUN) -m ruff check --fix cmp tests benchmarks setup.py
+
+clean: ## remove what was built
+	rm -rf build dist .venv *.egg-info cmp/*.so tests/cpython/build tests/cpython/tmp benchmarks/floor/build
+
+-include tests/core/core.mk

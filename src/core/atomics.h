@@ -1,0 +1,63 @@
+/* atomics.h -- the only file that spells an atomic operation.
+
+   Every name carries its order; there is no unsuffixed form.  Everything else
+   in src/core pairs orders by naming the partner in a "SYNC" comment.  */
+#ifndef CMP_ATOMICS_H
+#define CMP_ATOMICS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef _Atomic uint32_t cmp_word;
+
+static inline uint32_t load_relaxed(cmp_word *w)
+{
+    return atomic_load_explicit(w, memory_order_relaxed);
+}
+
+static inline uint32_t load_acquire(cmp_word *w)
+{
+    return atomic_load_explicit(w, memory_order_acquire);
+}
+
+static inline uint32_t load_seqcst(cmp_word *w)
+{
+    return atomic_load_explicit(w, memory_order_seq_cst);
+}
+
+static inline void store_relaxed(cmp_word *w, uint32_t want)
+{
+    atomic_store_explicit(w, want, memory_order_relaxed);
+}
+
+static inline void store_release(cmp_word *w, uint32_t want)
+{
+    atomic_store_explicit(w, want, memory_order_release);
+}
+
+static inline uint32_t xchg_seqcst(cmp_word *w, uint32_t want)
+{
+    return atomic_exchange_explicit(w, want, memory_order_seq_cst);
+}
+
+static inline bool cas_acquire(cmp_word *w, uint32_t *seen, uint32_t want)
+{
+    return atomic_compare_exchange_weak_explicit(
+        w, seen, want, memory_order_acquire, memory_order_relaxed);
+}
+
+static inline bool cas_seqcst(cmp_word *w, uint32_t *seen, uint32_t want)
+{
+    return atomic_compare_exchange_weak_explicit(
+        w, seen, want, memory_order_seq_cst, memory_order_relaxed);
+}
+
+/* Keep the compiler from moving memory accesses across this line.  For what
+   only this thread, its signal handlers and the kernel on its behalf read.  */
+static inline void compiler_barrier(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+#endif /* CMP_ATOMICS_H */

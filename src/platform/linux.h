@@ -1,0 +1,63 @@
+/* linux.h -- what the files of this folder share among themselves.
+
+   Newer system calls are named here by number, so that headers older than the
+   running kernel do not cost us the call; x86-64 and aarch64 share the numbers
+   from 424 on.  No function here keeps a descriptor open.  */
+#ifndef CMP_LINUX_H
+#define CMP_LINUX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "platform.h"
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+struct robust_list_head;
+
+/* linux.c */
+
+/* Whether a test asked to do without (CMP_LACKS_*).  */
+bool linux_lacks(uint32_t what);
+
+/* The robust list that libc registered for this thread, or NULL.  */
+struct robust_list_head *linux_robust_head(void);
+
+/* One sleep on one word.  0 (woken, or another value), -ETIMEDOUT, -EINTR ... */
+int linux_futex_wait(cmp_word *word, uint32_t expected, int64_t deadline_ns);
+
+/* The bare futex_waitv(2), with the same results; -ENOSYS or -EPERM: not here. */
+int linux_futex_waitv(const struct cmp_watch *words, int n, int64_t deadline_ns);
+
+/* linux_identity.c */
+
+/* A close-on-exec descriptor for process pid, or -errno.  */
+int linux_pidfd_open(int pid);
+
+/* Whether every thread of the process behind a pidfd has ended.  */
+bool linux_pidfd_ended(int fd);
+
+/* The inode of a pidfd where it identifies the process, else 0.  */
+uint64_t linux_pidfs_ino(int fd);
+
+/* Read a small file as a string.  Its length, or -errno.  */
+int linux_read_file(const char *path, char *text, size_t size);
+
+void linux_identity_after_fork(void);
+
+/* linux_cgroup.c */
+
+/* Thousandths of a CPU that the control groups named in the file `membership`
+   (/proc/self/cgroup) may use, by the hierarchies under `mount`; -1: no limit. */
+int64_t linux_cpu_quota_milli(const char *membership, const char *mount);
+
+#endif /* CMP_LINUX_H */

@@ -1,0 +1,245 @@
+/* linux_identity.c -- who a process is, and whether it lives.
+
+   A pidfd decides: it is readable once every thread of the process has ended,
+   so a zombie is dead, a stopped process is alive, and so is one whose first
+   thread has left while others run (/proc says Z for that one).  A pidfd names
+   whoever has the pid now, hence the comparison of inode or start time after it
+   was opened: if the one asked about has died since, it differs or is gone.  */
+#include "linux.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "../core/cmp.h"
+
+#define PIDFS_MAGIC 0x50494446 /* PID_FS_MAGIC of newer headers */
+
+/* What is read of /proc/PID/stat. */
+struct stat_line {
+    char state;
+    long n_threads;
+    uint64_t start_time;
+};
+
+/* Whether /proc numbers processes as this process does. */
+enum { PROC_UNKNOWN, PROC_OURS, PROC_OF_OTHERS };
+static cmp_word proc_state;
+
+void linux_identity_after_fork(void)
+{
+    store_relaxed(&proc_state, PROC_UNKNOWN); /* the child may be in a new namespace */
+}
+
+int linux_read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, text, size - 1);
+    int rc = n < 0 ? -errno : (int)n;
+    close(fd);
+    text[n < 0 ? 0 : n] = '\0';
+    return rc;
+}
+
+/* A container may show the /proc of an outer namespace, whose pids are others;
+   or none at all. */
+static bool proc_is_ours(void)
+{
+    uint32_t state = load_relaxed(&proc_state);
+    if (state == PROC_UNKNOWN) {
+        char name[16];
+        ssize_t n = readlink("/proc/self", name, sizeof name - 1);
+        name[n < 0 ? 0 : n] = '\0';
+        state = atoi(name) == getpid() ? PROC_OURS : PROC_OF_OTHERS;
+        cmp_platform_init(); /* a forked child must ask again */
+        store_relaxed(&proc_state, state);
+    }
+    return state == PROC_OURS;
+}
+
+/* name: a pid, or "self".  0, or -errno (-ENOENT, -ESRCH: no such process). */
+static int read_stat(const char *name, struct stat_line *line)
+{
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%s/stat", name);
+    int rc = linux_read_file(path, text, sizeof text);
+    if (rc < 0)
+        return rc;
+    /* Field 2, the command, may hold blanks and parentheses: count from its end. */
+    const char *rest = strrchr(text, ')');
+    unsigned long long start;
+    if (rest == NULL ||
+        sscanf(rest + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+               " %*s %*s %*s %ld %*s %llu",
+               &line->state, &line->n_threads, &start) != 3)
+        return -ENOENT; /* it ended while it was read */
+    line->start_time = start;
+    return 0;
+}
+
+static int read_stat_of(uint32_t pid, struct stat_line *line)
+{
+    char name[16];
+    if (!proc_is_ours())
+        return -ENOTSUP;
+    snprintf(name, sizeof name, "%u", pid);
+    return read_stat(name, line);
+}
+
+static uint64_t pidns_ino(const char *name)
+{
+    char path[32];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%s/ns/pid", name);
+    return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+int linux_pidfd_open(int pid)
+{
+    if (linux_lacks(CMP_LACKS_PIDFD))
+        return -ENOSYS;
+    long fd = syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+bool linux_pidfd_ended(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n;
+    do
+        n = poll(&p, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n > 0 && (p.revents & (POLLIN | POLLHUP)) != 0;
+}
+
+uint64_t linux_pidfs_ino(int fd)
+{
+    struct statfs fs;
+    struct stat st;
+    if (fstatfs(fd, &fs) < 0 || fs.f_type != PIDFS_MAGIC || fstat(fd, &st) < 0)
+        return 0; /* before 6.9 all pidfds share one inode */
+    return (uint64_t)st.st_ino;
+}
+
+/* Whether pidfd_open found that no process has this pid.  A pid that now is the
+   id of a thread is refused as -EINVAL, by newer kernels as -ENOENT. */
+static bool no_such_process(int rc)
+{
+    return rc == -ESRCH || rc == -EINVAL || rc == -ENOENT;
+}
+
+/* The inode of the pidfd of process pid into *ino, 0 where it means nothing.
+   0, or -ESRCH. */
+static int pidfs_ino_of(int pid, uint64_t *ino)
+{
+    int fd = linux_pidfd_open(pid);
+    *ino = 0;
+    if (fd < 0)
+        return no_such_process(fd) ? -ESRCH : 0;
+    *ino = linux_pidfs_ino(fd);
+    close(fd);
+    return 0;
+}
+
+int cmp_identity_self(struct cmp_identity *id)
+{
+    struct stat_line line;
+    *id = (struct cmp_identity){.pid = (uint32_t)getpid(), .tid = cmp_tid()};
+    if (read_stat("self", &line) == 0)
+        id->start_time = line.start_time;
+    id->pidns_ino = pidns_ino("self");
+    pidfs_ino_of(getpid(), &id->pidfs_ino);
+    return 0;
+}
+
+int cmp_identity_of(int pid, struct cmp_identity *id)
+{
+    struct stat_line line;
+    char name[16];
+    uint64_t ino, ino_after;
+
+    if (pid < 1)
+        return -EINVAL;
+    if (pidfs_ino_of(pid, &ino) < 0)
+        return -ESRCH;
+    int rc = read_stat_of((uint32_t)pid, &line);
+    if (rc < 0)
+        return rc == -ENOENT ? -ESRCH : rc;
+    snprintf(name, sizeof name, "%d", pid);
+    uint64_t ns = pidns_ino(name);
+    /* The same inode before and after: what /proc said in between is of one
+       process, not of two that had the pid in turn. */
+    if (pidfs_ino_of(pid, &ino_after) < 0 || ino != ino_after)
+        return -ESRCH;
+    *id = (struct cmp_identity){
+        .pid = (uint32_t)pid,
+        .tid = (uint32_t)pid,
+        .start_time = line.start_time,
+        .pidns_ino = ns,
+        .pidfs_ino = ino,
+    };
+    return 0;
+}
+
+static int alive_by_pidfd(int fd, const struct cmp_identity *id)
+{
+    struct stat_line line;
+    if (linux_pidfd_ended(fd))
+        return 0;
+    if (id->pidfs_ino != 0) {
+        uint64_t ino = linux_pidfs_ino(fd);
+        if (ino != 0)
+            return ino == id->pidfs_ino;
+    }
+    if (id->start_time == 0)
+        return 1;
+    int rc = read_stat_of(id->pid, &line);
+    if (rc == 0)
+        return line.start_time == id->start_time;
+    if (rc == -EMFILE || rc == -ENFILE)
+        return rc;
+    return !linux_pidfd_ended(fd); /* /proc is hidden from us, or it went just now */
+}
+
+/* Without pidfds, or without a descriptor for one: by /proc, else by signal 0,
+   to which a zombie and a reused pid look alive. */
+static int alive_by_proc(const struct cmp_identity *id)
+{
+    struct stat_line line;
+    if (kill((pid_t)id->pid, 0) < 0 && errno == ESRCH)
+        return 0;
+    int rc = read_stat_of(id->pid, &line);
+    if (rc == -EMFILE || rc == -ENFILE)
+        return rc;
+    if (rc < 0)
+        return kill((pid_t)id->pid, 0) == 0 || errno != ESRCH;
+    if (id->start_time != 0 && line.start_time != id->start_time)
+        return 0;
+    /* The first thread alone reads as Z when it left before the others. */
+    return line.n_threads > 1 || (line.state != 'Z' && line.state != 'X');
+}
+
+int cmp_is_alive(const struct cmp_identity *id)
+{
+    if (id->pid < 1 || id->pid > INT_MAX)
+        return -EINVAL;
+    if (id->pidns_ino != 0) {
+        uint64_t mine = pidns_ino("self");
+        if (mine != 0 && mine != id->pidns_ino)
+            return -EXDEV;
+    }
+    int fd = linux_pidfd_open((int)id->pid);
+    if (no_such_process(fd))
+        return 0;
+    if (fd < 0)
+        return alive_by_proc(id);
+    int rc = alive_by_pidfd(fd, id);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,76 @@
+/* orphan.c -- die_with_parent(), and the audit hook that suspends the watch for
+   an exec.
+
+   The hook runs before os.exec* replaces the program, takes the watch off, and
+   queues a pending call that puts it on again.  That call runs when the
+   interpreter does, which it only does if the exec failed.  (A hook written in
+   Python, on the same event, runs the interpreter too, and so keeps the watch
+   on: nothing tells the two apart.  The program may then be killed when the
+   thread that forked it ends.)  */
+#include "module.h"
+#include <string.h>
+#include "../core/atomics.h"
+#include "../platform/orphan.h"
+
+static cmp_word hooked; /* 1: this process has the hook, for good */
+
+static int watch_again(void *Py_UNUSED(arg))
+{
+    cmp_parent_watch_on(); /* nobody is there to be told that it failed */
+    return 0;
+}
+
+static int on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
+{
+    /* Queued first: without a way back (the queue is full) the watch stays. */
+    if (strcmp(event, "os.exec") == 0 && Py_AddPendingCall(watch_again, NULL) == 0)
+        cmp_parent_watch_off();
+    return 0;
+}
+
+static int install_hook(void)
+{
+    if (xchg_seqcst(&hooked, 1) == 1)
+        return 0;
+    if (PySys_AddAuditHook(on_audit, NULL) == 0)
+        return 0;
+    store_relaxed(&hooked, 0);
+    return -1;
+}
+
+static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args,
+                                 Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"parent_pid", "sentinel", NULL};
+    static const struct pycmp_signature sig = {"die_with_parent", names, 1};
+    PyObject *in[2];
+    long long parent_pid, sentinel = -1;
+
+    if (pycmp_args(&sig, args, nargs, kwnames, in) < 0 ||
+        pycmp_integer(in[0], "parent_pid", 1, INT_MAX, &parent_pid) < 0)
+        return NULL;
+    if (in[1] != NULL && pycmp_integer(in[1], "sentinel", -1, INT_MAX, &sentinel) < 0)
+        return NULL;
+    if (install_hook() < 0)
+        return NULL;
+    int rc = cmp_die_with_parent((int)parent_pid, (int)sentinel);
+    if (rc < 0)
+        return pycmp_raise(rc);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(die_with_parent_doc,
+"die_with_parent($module, /, parent_pid, sentinel=-1)\n"
+"--\n"
+"\n"
+"From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies.\n"
+"\n"
+"Needs sentinel, the read end of a pipe that parent_pid alone holds the other\n"
+"end of, if parent_pid is not the parent of this process.  Call it from the\n"
+"main thread.  Does not return if parent_pid is already dead.");
+
+PyMethodDef pycmp_orphan_methods[] = {
+    {"die_with_parent", (PyCFunction)(void (*)(void))die_with_parent,
+     METH_FASTCALL | METH_KEYWORDS, die_with_parent_doc},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,249 @@
+"""Managers: what the newest CPython's offer, on every CPython, under every start method."""
+import collections.abc
+import copy
+import pickle
+import sys
+import threading
+import types
+
+import pytest
+
+import cmp
+from cmp import managers
+from multiprocessing import managers as std
+
+KINDS = ("list", "dict", "set")
+WITHOUT_LOCKED = [name for name in ("RLock", "Semaphore", "BoundedSemaphore", "Condition")
+                  if not hasattr(getattr(threading, name)(), "locked")]
+
+
+@pytest.fixture
+def manager(ctx):
+    with ctx.Manager() as manager:
+        yield manager
+
+
+def in_child(ctx, function, *args):
+    """Run the function in a child; what it returns."""
+    results = ctx.SimpleQueue()
+    child = ctx.Process(target=put_result, args=(results, function, args))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    answer = results.get()
+    results.close()
+    return answer
+
+
+def put_result(results, function, args):
+    results.put(function(*args))
+
+
+def test_list(manager):
+    numbers = manager.list([3, 1, 2])
+    assert numbers.copy() == [3, 1, 2] and type(numbers.copy()) is list
+    same = numbers
+    numbers += [5]
+    numbers *= 2
+    assert numbers is same and numbers[:] == [3, 1, 2, 5, 3, 1, 2, 5]
+    assert [*reversed(numbers)] == [5, 2, 1, 3, 5, 2, 1, 3]
+    assert numbers + [7] == [3, 1, 2, 5, 3, 1, 2, 5, 7] and 2 * numbers == numbers[:] * 2
+    numbers.sort()
+    del numbers[2:]
+    assert numbers.copy() == [1, 1]
+    numbers.clear()
+    assert len(numbers) == 0 and numbers.copy() == []
+
+
+def test_dict(manager):
+    ages = manager.dict({"ann": 1, "bob": 2})
+    assert ages | {"cid": 3} == {"ann": 1, "bob": 2, "cid": 3}
+    assert {"ann": 0, "cid": 3} | ages == {"ann": 1, "cid": 3, "bob": 2}
+    assert type(ages | {}) is dict and ages.copy() == {"ann": 1, "bob": 2}
+    same = ages
+    ages |= {"cid": 3}
+    ages |= [("ann", 4)]
+    assert ages is same and isinstance(ages, managers.DictProxy)
+    assert ages.copy() == {"ann": 4, "bob": 2, "cid": 3}
+    assert list(reversed(ages)) == ["cid", "bob", "ann"]
+    assert list(ages) == ["ann", "bob", "cid"]
+    assert ages.fromkeys(["x", "y"]) == {"x": None, "y": None}
+    assert ages.fromkeys("xy", 5) == {"x": 5, "y": 5}
+    with pytest.raises(TypeError):
+        ages | 5
+    with pytest.raises(TypeError):
+        ages |= 5
+
+
+def test_set_is_a_set(manager):
+    letters = manager.set("abc")
+    assert len(letters) == 3 and "a" in letters and "z" not in letters
+    assert sorted(letters) == ["a", "b", "c"]
+    letters.add("d")
+    letters.discard("x")
+    letters.remove("a")
+    with pytest.raises(KeyError):
+        letters.remove("a")
+    assert letters.copy() == {"b", "c", "d"}
+    letters.update("e", "f")
+    letters.difference_update("b")
+    letters.intersection_update("cdx")
+    letters.symmetric_difference_update("dy")
+    assert letters.copy() == {"c", "y"}
+    assert letters.pop() in {"c", "y"} and len(letters) == 1
+    letters.clear()
+    assert letters.copy() == set() and manager.set().copy() == set()
+
+
+def test_set_operators(manager):
+    letters = manager.set("abc")
+    assert letters & set("bcd") == set("bc") and set("bcd") & letters == set("bc")
+    assert letters | set("d") == set("abcd") and set("d") | letters == set("abcd")
+    assert letters - set("a") == set("bc") and set("ad") - letters == set("d")
+    assert letters ^ set("ad") == set("bcd") and set("ad") ^ letters == set("bcd")
+    assert letters <= set("abc") and letters >= set("a") and letters < set("abcd") and letters > set("ab")
+    assert not letters < set("abc") and not letters > set("abc")
+    assert letters.union("d") == set("abcd") and letters.intersection("ad") == {"a"}
+    assert letters.difference("a") == set("bc") and letters.symmetric_difference("ad") == set("bcd")
+    assert letters.isdisjoint("xy") and letters.issubset("abcd") and letters.issuperset("ab")
+
+
+def test_set_operators_in_place(manager):
+    letters = same = manager.set("abc")
+    letters |= set("de")
+    letters &= set("abdx")
+    letters -= {"a"}
+    letters ^= set("by")
+    assert letters is same and letters.copy() == set("dy")
+
+
+def test_locked(manager):
+    lock = manager.Lock()
+    assert lock.locked() is False
+    with lock:
+        assert lock.locked() is True
+    assert lock.locked() is False
+
+
+@pytest.mark.parametrize("name", ["RLock", "Semaphore", "BoundedSemaphore", "Condition"])
+def test_locked_of_the_others(manager, name):
+    made = getattr(manager, name)()
+    if name in WITHOUT_LOCKED:
+        with pytest.raises((AttributeError, std.RemoteError), match="locked"):
+            made.locked()
+    else:
+        assert made.locked() is False
+    assert made.acquire() is True
+    made.release()
+
+
+def test_condition(manager):
+    condition = manager.Condition()
+    with condition:
+        assert condition.wait(0.01) is False
+        condition.notify_all()
+        assert condition.wait_for(lambda: 5) == 5
+
+
+def test_abstract_base_classes(manager):
+    assert isinstance(manager.list(), collections.abc.MutableSequence)
+    assert isinstance(manager.dict(), collections.abc.MutableMapping)
+    assert issubclass(managers.BaseListProxy, collections.abc.MutableSequence)
+    assert issubclass(managers.ListProxy, collections.abc.MutableSequence)
+    assert issubclass(managers.DictProxy, collections.abc.MutableMapping)
+    assert issubclass(managers.SetProxy, collections.abc.Collection)
+
+
+def test_generic_aliases():
+    for proxytype in (managers.ListProxy, managers.DictProxy, managers.SetProxy, managers.ValueProxy):
+        alias = proxytype[int]
+        assert type(alias) is types.GenericAlias
+        assert alias.__origin__ is proxytype and alias.__args__ == (int,)
+
+
+def test_the_standard_librarys_own_where_it_has_them():
+    for name in ("AcquirerProxy", "BaseListProxy", "ConditionProxy", "DictProxy", "ListProxy", "SetProxy"):
+        if sys.version_info >= (3, 14):
+            assert getattr(managers, name) is getattr(std, name)
+        else:
+            assert getattr(managers, name) is not getattr(std, name, None)
+
+
+def test_the_standard_librarys_managers_stay_as_they_are():
+    assert (std.SyncManager._registry["list"][3], std.SyncManager._registry["dict"][3]) == (
+        std.ListProxy, std.DictProxy)
+    assert ("set" in std.SyncManager._registry) == hasattr(std, "SetProxy")
+    assert issubclass(std.BaseListProxy, collections.abc.MutableSequence) == (sys.version_info >= (3, 14))
+
+
+def change_all(numbers, ages, letters, lock):
+    numbers.append(numbers.copy())
+    ages |= {"child": len(ages)}
+    letters |= {"child"}
+    with lock:
+        return lock.locked(), [type(x).__name__ for x in (numbers, ages, letters)]
+
+
+def test_proxies_in_a_child(ctx, manager):
+    numbers, ages, letters, lock = manager.list([1]), manager.dict(a=1), manager.set(["a"]), manager.Lock()
+    assert in_child(ctx, change_all, numbers, ages, letters, lock) == (True, ["ListProxy", "DictProxy", "SetProxy"])
+    assert numbers.copy() == [1, [1]]
+    assert ages.copy() == {"a": 1, "child": 1}
+    assert letters.copy() == {"a", "child"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pickles_keep_loading(manager, kind):
+    made = getattr(manager, kind)()
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(made, protocol))
+        assert type(again) is type(made) and again._token.id == made._token.id
+        assert again.copy() == made.copy()
+
+
+def test_repr_str_and_deepcopy(manager):
+    assert repr(manager.set({1})).startswith("<SetProxy object, typeid 'set' at 0x")
+    assert str(manager.set({1})) == "{1}" and copy.deepcopy(manager.list([1])) == [1]
+
+
+def test_proxies_within_proxies(manager):
+    outer = manager.dict(numbers=manager.list([1]), letters=manager.set("a"))
+    outer["numbers"] += [2]
+    outer["letters"].add("b")
+    assert outer["numbers"].copy() == [1, 2] and outer["letters"].copy() == {"a", "b"}
+    assert isinstance(outer["numbers"], managers.ListProxy) and isinstance(outer["letters"], managers.SetProxy)
+
+
+class OwnManager(managers.SyncManager):
+    """A program's own manager has the usual types and its own."""
+
+
+OwnManager.register("Count", collections.Counter, managers.DictProxy)
+
+
+def test_manager_of_a_program(ctx):
+    manager = OwnManager(ctx=ctx)
+    manager.start()
+    with manager:
+        count = manager.Count("aab")
+        count |= {"c": 5}
+        assert count.copy() == {"a": 2, "b": 1, "c": 5}
+        assert manager.set("a").copy() == {"a"}
+
+
+def test_clients_connect(manager):
+    client = managers.SyncManager(address=manager.address, authkey=cmp.current_process().authkey)
+    client.connect()
+    letters = client.set("ab")
+    letters &= {"a"}
+    assert letters.copy() == {"a"}
+    del letters, client
+
+
+def test_shared_memory_manager(ctx):
+    with managers.SharedMemoryManager(ctx=ctx) as manager:
+        assert manager.ShareableList([1, "two"])[1] == "two"
+        memory = manager.SharedMemory(8)
+        memory.buf[:3] = b"abc"
+        assert bytes(memory.buf[:3]) == b"abc"
+        memory.close()
