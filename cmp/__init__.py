@@ -4,7 +4,7 @@ The names are those of the newest CPython's multiprocessing, on every supported 
 where cmp differs on purpose is said in docs/differences.md. Beyond them: `install()` makes `import
 multiprocessing` mean cmp in the running process, as `python -m cmp script.py` does for a whole program.
 """
-from . import context
+from . import context, reduction  # noqa: F401 (reduction: an attribute of the package, as in multiprocessing)
 from ._hook import install
 from ._version import version as __version__
 

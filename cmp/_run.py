@@ -72,7 +72,7 @@ def run_code(text, rest):
 def run_stdin(arguments):
     module = become(arguments[0], arguments[1:], path_entry="")
     if sys.stdin is None or not sys.stdin.isatty():
-        vars(module).update(__file__="<stdin>", __cached__=None)
+        comes_from(module, "<stdin>")
         run_text(module, sys.stdin.buffer.read() if sys.stdin else b"", "<stdin>")
         return
     import code
@@ -112,7 +112,7 @@ def run_path(arguments):
     module = become(argv0, rest, path_entry=os.path.dirname(os.path.realpath(path)))
     compiled_already = text.startswith(importlib.util.MAGIC_NUMBER)
     loader = importlib.machinery.SourcelessFileLoader if compiled_already else importlib.machinery.SourceFileLoader
-    vars(module).update(__file__=path, __cached__=None, __loader__=loader("__main__", path))
+    comes_from(module, path, loader("__main__", path))
 
     def run():
         if compiled_already:
@@ -121,6 +121,12 @@ def run_path(arguments):
             code = compile(text, path, "exec", dont_inherit=True)
         exec(code, vars(module))
     program(run)
+
+
+def comes_from(module, path, loader=importlib.machinery.BuiltinImporter):
+    vars(module).update(__file__=path, __loader__=loader)
+    if sys.version_info < (3, 15):
+        vars(module).update(__cached__=None)
 
 
 def is_archive(path):
@@ -136,8 +142,9 @@ def become(argv0, rest, path_entry):
     elif path_entry is not None and is_archive(path_entry):
         sys.path.insert(0, path_entry)
     module = types.ModuleType("__main__")
-    vars(module).update(__annotations__={}, __builtins__=sys.modules["builtins"],
-                        __loader__=importlib.machinery.BuiltinImporter)
+    vars(module).update(__builtins__=sys.modules["builtins"], __loader__=importlib.machinery.BuiltinImporter)
+    if sys.version_info < (3, 14):
+        vars(module).update(__annotations__={})
     sys.modules["__main__"] = module
     return module
 

@@ -1,8 +1,8 @@
 """Managers: objects in a server process, used through proxies."""
 import types
-from collections.abc import MutableMapping, MutableSequence, MutableSet
+from collections.abc import MutableSet
 from multiprocessing import managers as _std
-from multiprocessing.managers import BaseProxy, MakeProxyType, RemoteError, Token
+from multiprocessing.managers import BaseProxy, Token
 
 from . import context, pool
 from ._std import SameRepr, fallback
@@ -25,12 +25,7 @@ class SyncManager(_std.SyncManager, BaseManager):
 
 SyncManager.register("Pool", pool.Pool, _std.PoolProxy)
 
-if not hasattr(_std, "SetProxy"):  # before 3.14: what the newest managers offer, on the standard library's types
-
-    def _with(proxytype, *methods):
-        """A proxy type that exposes `methods` beyond those of `proxytype`."""
-        made = MakeProxyType(proxytype.__name__, methods)
-        return type(proxytype.__name__, (made, proxytype), {"_exposed_": (*proxytype._exposed_, *methods)})
+if not hasattr(_std, "SetProxy"):  # before 3.14
 
     def _in_place(name):
         """The method `name` of an operator like |=, after which the proxy stays what it is."""
@@ -40,37 +35,7 @@ if not hasattr(_std, "SetProxy"):  # before 3.14: what the newest managers offer
         method.__name__ = name
         return method
 
-    class AcquirerProxy(_with(_std.AcquirerProxy, "locked")):
-        """A Lock, RLock or Semaphore of the server."""
-
-        def locked(self):
-            """Whether it is held; AttributeError where the server's threading does not tell."""
-            try:
-                return self._callmethod("locked")
-            except RemoteError as error:
-                raise AttributeError(f"the server's {self._token.typeid} has no locked()") from error
-
-    class ConditionProxy(AcquirerProxy, _std.ConditionProxy):
-        """A Condition of the server."""
-
-        _exposed_ = (*_std.ConditionProxy._exposed_, "locked")
-
-    class BaseListProxy(_with(_std.BaseListProxy, "clear", "copy")):
-        """What ListProxy passes on."""
-
-    class ListProxy(BaseListProxy, _std.ListProxy):
-        """A list of the server."""
-
-        _exposed_ = BaseListProxy._exposed_
-        __class_getitem__ = classmethod(types.GenericAlias)
-
-    class DictProxy(_with(_std.DictProxy, "__ior__", "__or__", "__reversed__", "__ror__", "fromkeys")):
-        """A dict of the server."""
-
-        __ior__ = _in_place("__ior__")
-        __class_getitem__ = classmethod(types.GenericAlias)
-
-    class SetProxy(MakeProxyType("SetProxy", (
+    class SetProxy(_std.MakeProxyType("SetProxy", (
             "__and__", "__contains__", "__ge__", "__gt__", "__iand__", "__ior__", "__isub__", "__iter__", "__ixor__",
             "__le__", "__len__", "__lt__", "__or__", "__rand__", "__ror__", "__rsub__", "__rxor__", "__sub__",
             "__xor__", "add", "clear", "copy", "difference", "difference_update", "discard", "intersection",
@@ -82,14 +47,7 @@ if not hasattr(_std, "SetProxy"):  # before 3.14: what the newest managers offer
         __iand__, __ior__, __isub__, __ixor__ = map(_in_place, ("__iand__", "__ior__", "__isub__", "__ixor__"))
         __class_getitem__ = classmethod(types.GenericAlias)
 
-    MutableSequence.register(BaseListProxy)
-    MutableMapping.register(DictProxy)
     MutableSet.register(SetProxy)
-
-    for _typeid, _proxytype in (("Lock", AcquirerProxy), ("RLock", AcquirerProxy), ("Semaphore", AcquirerProxy),
-                                ("BoundedSemaphore", AcquirerProxy), ("Condition", ConditionProxy),
-                                ("list", ListProxy), ("dict", DictProxy)):
-        SyncManager.register(_typeid, SyncManager._registry[_typeid][0], _proxytype)
     SyncManager.register("set", set, SetProxy)
 
 

@@ -8,7 +8,10 @@ import signal
 import threading
 from multiprocessing import popen_fork, util
 
+from ._std import fallback
+
 __all__ = ["Popen"]
+__getattr__ = fallback(popen_fork)
 
 # What Process.exitcode says when somebody else reaped the child: the standard library's word for "unknown".
 EXITCODE_UNKNOWN = 255

@@ -4,10 +4,12 @@ import threading
 from multiprocessing import popen_forkserver
 
 from . import forkserver, spawn
+from ._std import fallback
 from .connection import wait
 from .popen_fork import Watched, write_first_words
 
 __all__ = ["Popen"]
+__getattr__ = fallback(popen_forkserver)
 
 
 class Popen(Watched, popen_forkserver.Popen):

@@ -3,8 +3,10 @@ import os
 from multiprocessing import popen_spawn_posix, resource_tracker, util
 
 from . import popen_fork, spawn
+from ._std import fallback
 
 __all__ = ["Popen"]
+__getattr__ = fallback(popen_spawn_posix)
 
 
 class Popen(popen_fork.Popen, popen_spawn_posix.Popen):

@@ -134,17 +134,27 @@ static bool no_such_process(int rc)
     return rc == -ESRCH || rc == -EINVAL || rc == -ENOENT;
 }
 
-/* The inode of the pidfd of process pid into *ino, 0 where it means nothing.
-   0, or -ESRCH. */
-static int pidfs_ino_of(int pid, uint64_t *ino)
+static bool out_of_descriptors(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
+/* Whether process pid is there, and the inode of its pidfd, or 0, in *ino.
+   0, -ESRCH, or -EMFILE and its like. */
+static int look_at(int pid, uint64_t *ino)
 {
     int fd = linux_pidfd_open(pid);
     *ino = 0;
-    if (fd < 0)
-        return no_such_process(fd) ? -ESRCH : 0;
-    *ino = linux_pidfs_ino(fd);
-    close(fd);
-    return 0;
+    if (fd >= 0) {
+        *ino = linux_pidfs_ino(fd);
+        close(fd);
+        return 0;
+    }
+    if (no_such_process(fd))
+        return -ESRCH;
+    if (out_of_descriptors(fd))
+        return fd;
+    return kill(pid, 0) == 0 || errno != ESRCH ? 0 : -ESRCH;
 }
 
 int cmp_identity_self(struct cmp_identity *id)
@@ -154,36 +164,38 @@ int cmp_identity_self(struct cmp_identity *id)
     if (read_stat("self", &line) == 0)
         id->start_time = line.start_time;
     id->pidns_ino = pidns_ino("self");
-    pidfs_ino_of(getpid(), &id->pidfs_ino);
+    look_at(getpid(), &id->pidfs_ino);
     return 0;
 }
 
 int cmp_identity_of(int pid, struct cmp_identity *id)
 {
+    struct cmp_identity found = {.pid = (uint32_t)pid, .tid = (uint32_t)pid};
     struct stat_line line;
     char name[16];
-    uint64_t ino, ino_after;
+    uint64_t ino_after;
 
     if (pid < 1)
         return -EINVAL;
-    if (pidfs_ino_of(pid, &ino) < 0)
-        return -ESRCH;
-    int rc = read_stat_of((uint32_t)pid, &line);
+    int rc = look_at(pid, &found.pidfs_ino);
     if (rc < 0)
-        return rc == -ENOENT ? -ESRCH : rc;
-    snprintf(name, sizeof name, "%d", pid);
-    uint64_t ns = pidns_ino(name);
+        return rc;
+    rc = read_stat_of((uint32_t)pid, &line);
+    if (out_of_descriptors(rc))
+        return rc;
+    if (rc == 0) {
+        snprintf(name, sizeof name, "%d", pid);
+        found.start_time = line.start_time;
+        found.pidns_ino = pidns_ino(name);
+    }
     /* The same inode before and after: what /proc said in between is of one
        process, not of two that had the pid in turn. */
-    if (pidfs_ino_of(pid, &ino_after) < 0 || ino != ino_after)
+    rc = look_at(pid, &ino_after);
+    if (rc < 0)
+        return rc;
+    if (ino_after != found.pidfs_ino)
         return -ESRCH;
-    *id = (struct cmp_identity){
-        .pid = (uint32_t)pid,
-        .tid = (uint32_t)pid,
-        .start_time = line.start_time,
-        .pidns_ino = ns,
-        .pidfs_ino = ino,
-    };
+    *id = found;
     return 0;
 }
 
@@ -202,7 +214,7 @@ static int alive_by_pidfd(int fd, const struct cmp_identity *id)
     int rc = read_stat_of(id->pid, &line);
     if (rc == 0)
         return line.start_time == id->start_time;
-    if (rc == -EMFILE || rc == -ENFILE)
+    if (out_of_descriptors(rc))
         return rc;
     return !linux_pidfd_ended(fd); /* /proc is hidden from us, or it went just now */
 }
@@ -215,7 +227,7 @@ static int alive_by_proc(const struct cmp_identity *id)
     if (kill((pid_t)id->pid, 0) < 0 && errno == ESRCH)
         return 0;
     int rc = read_stat_of(id->pid, &line);
-    if (rc == -EMFILE || rc == -ENFILE)
+    if (out_of_descriptors(rc))
         return rc;
     if (rc < 0)
         return kill((pid_t)id->pid, 0) == 0 || errno != ESRCH;

@@ -82,8 +82,9 @@ int cmp_unpark(cmp_word *park, int n);
 /* Who this process is.  What cannot be found out is 0.  Always returns 0.  */
 int cmp_identity_self(struct cmp_identity *id);
 
-/* Who process pid is; a zombie still has an identity.  0; -ESRCH: no process
-   of that id; -EINVAL: pid < 1; otherwise what refused the look.  */
+/* Who process pid is, as far as it can be found out; a zombie still has an
+   identity.  0; -ESRCH: no process of that id; -EINVAL: pid < 1; -EMFILE, -ENFILE
+   or -ENOMEM: could not look.  */
 int cmp_identity_of(int pid, struct cmp_identity *id);
 
 /* Whether any thread of that process may still run: 1, 0, or a negative errno

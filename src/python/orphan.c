@@ -54,6 +54,10 @@ static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args
     if (install_hook() < 0)
         return NULL;
     int rc = cmp_die_with_parent((int)parent_pid, (int)sentinel);
+    if (rc == -ECHILD)
+        return PyErr_Format(PyExc_ValueError,
+                            "process %d is not the parent of this one: pass a sentinel",
+                            (int)parent_pid);
     if (rc < 0)
         return pycmp_raise(rc);
     Py_RETURN_NONE;

@@ -85,8 +85,10 @@ static inline pid_t fork_child(void)
         perror("fork");
         exit(1);
     }
-    if (pid == 0)
+    if (pid == 0) {
         alarm(60);
+        n_failed = 0; /* so that _exit(n_failed) tells of the child alone */
+    }
     return pid;
 }
 
@@ -102,6 +104,13 @@ static inline int kill_and_reap(pid_t pid)
 {
     kill(pid, SIGKILL);
     return status_of(pid);
+}
+
+/* Whether /proc is there, and numbers processes as this process does. */
+static inline bool proc_is_usable(void)
+{
+    char name[16] = "";
+    return readlink("/proc/self", name, sizeof name - 1) > 0 && atoi(name) == getpid();
 }
 
 /* The third field of /proc/PID/task/TID/stat: R, S, Z ...; 0 if it is gone. */

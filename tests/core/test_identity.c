@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include "../../src/platform/kernel.h"
 #include "../../src/platform/platform.h"
 #include "check.h"
 
@@ -85,15 +86,21 @@ static void *wait_forever(void *tid)
 static void test_bad_pids(void)
 {
     struct cmp_identity id;
-    static cmp_word tid;
-    pthread_t t;
     CHECK_EQ(cmp_identity_of(0, &id), -EINVAL);
     CHECK_EQ(cmp_identity_of(-5, &id), -EINVAL);
     CHECK_EQ(cmp_identity_of(INT_MAX, &id), -ESRCH);
+}
+
+/* A thread is no process; only a pidfd tells. */
+static void test_thread_id(void)
+{
+    struct cmp_identity id;
+    static cmp_word tid;
+    pthread_t t;
     pthread_create(&t, NULL, wait_forever, &tid);
     while (load_acquire(&tid) == 0)
         sleep_ms(1);
-    CHECK_EQ(cmp_identity_of((int)load_acquire(&tid), &id), -ESRCH); /* a thread is no process */
+    CHECK_EQ(cmp_identity_of((int)load_acquire(&tid), &id), -ESRCH);
 }
 
 /* The child of unshare(CLONE_NEWPID) sees itself as pid 1 and /proc of outside. */
@@ -114,7 +121,10 @@ static void test_other_namespace(void)
             CHECK(in.pidns_ino != self.pidns_ino);
             CHECK_EQ(cmp_is_alive(&in), 1);
             CHECK_EQ(cmp_is_alive(&self), -EXDEV);
-            CHECK(cmp_identity_of(1, &of) < 0); /* /proc/1 is another process */
+            CHECK_EQ(cmp_identity_of(1, &of), 0);
+            CHECK_EQ(of.start_time, 0); /* /proc/1 is another process */
+            CHECK_EQ(of.pidfs_ino, in.pidfs_ino);
+            CHECK_EQ(cmp_identity_of(2, &of), -ESRCH);
             _exit(n_failed);
         }
         _exit(WEXITSTATUS(status_of(init)));
@@ -140,12 +150,18 @@ static void test_without_pidfd(void)
 
 int main(void)
 {
+    struct cmp_kernel kernel;
     start(60);
+    if (!proc_is_usable())
+        skip("there is no /proc of this pid namespace to compare with");
+    cmp_kernel_read(&kernel);
     test_self();
     test_hostile_name();
     test_children_differ();
     test_other_namespace();
     test_without_pidfd();
     test_bad_pids();
+    if (kernel.pidfd_open == 1)
+        test_thread_id();
     return done();
 }

@@ -2,6 +2,7 @@
    arguments, by futex_waitv and by the sliced fallback, between threads and
    between processes. */
 #include "../../src/core/cmp.h"
+#include "../../src/platform/kernel.h"
 #include "../../src/platform/platform.h"
 #include "check.h"
 
@@ -217,8 +218,11 @@ static void test_all(void)
 
 int main(void)
 {
+    struct cmp_kernel kernel;
     start(120);
     page = shared(sizeof *page);
+    cmp_kernel_read(&kernel);
+    sliced = kernel.futex_waitv != 1;
     test_all();
     sliced = true;
     cmp_platform_pretend(CMP_LACKS_WAITV);

@@ -12,8 +12,8 @@ import platform
 import sys
 
 ELSEWHERE = {"popen_spawn_win32"}  # not for Linux
-INSTANCES = ("Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock", "Semaphore",
-             "SimpleQueue")
+INSTANCES = ("Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock",
+             "Semaphore", "SimpleQueue")
 # Special methods that say how an object is stored or that every class has, not what it can do.
 INTERNAL = {"__del__", "__getattr__", "__getstate__", "__new__", "__reduce__", "__reduce_ex__", "__setstate__",
             "__subclasshook__", "__init_subclass__"}
@@ -29,7 +29,7 @@ def parameters(function):
 
 
 def is_public(name):
-    return not name.startswith("_") or name.startswith("__") and name not in INTERNAL
+    return not name.startswith("_") or (name.startswith("__") and name not in INTERNAL)
 
 
 def members(kind):

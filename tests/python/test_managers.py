@@ -5,12 +5,12 @@ import pickle
 import sys
 import threading
 import types
+from multiprocessing import managers as std
 
 import pytest
 
 import cmp
 from cmp import managers
-from multiprocessing import managers as std
 
 KINDS = ("list", "dict", "set")
 WITHOUT_LOCKED = [name for name in ("RLock", "Semaphore", "BoundedSemaphore", "Condition")
@@ -47,7 +47,7 @@ def test_list(manager):
     numbers *= 2
     assert numbers is same and numbers[:] == [3, 1, 2, 5, 3, 1, 2, 5]
     assert [*reversed(numbers)] == [5, 2, 1, 3, 5, 2, 1, 3]
-    assert numbers + [7] == [3, 1, 2, 5, 3, 1, 2, 5, 7] and 2 * numbers == numbers[:] * 2
+    assert numbers.__add__([7]) == [3, 1, 2, 5, 3, 1, 2, 5, 7] and 2 * numbers == numbers[:] * 2
     numbers.sort()
     del numbers[2:]
     assert numbers.copy() == [1, 1]

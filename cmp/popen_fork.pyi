@@ -1,0 +1,19 @@
+from multiprocessing import popen_fork as _std
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+__all__ = ["Popen"]
+
+EXITCODE_UNKNOWN: int
+
+def write_first_words(fd: int, data: bytes) -> None: ...
+
+class Watched:
+    pidfd: int | None
+    def interrupt(self) -> None: ...
+
+class Popen(Watched, _std.Popen):
+    def __init__(self, process_obj: BaseProcess) -> None: ...
+    def poll(self, flag: int = 1) -> int | None: ...
+
+def __getattr__(name: str) -> Any: ...
