@@ -1,8 +1,8 @@
 """Which modules of the standard library resemble each other? Events and shared memory.
 
-After the guide on Event and SharedMemory: blocks that processes attach to by name and wrap as NumPy arrays without a copy,
-an Event as the starting gun, another to say that all may go on, a third to end a loop in good order; a Lock for what
-several processes write, and unlink() in a finally.
+After the guide on Event and SharedMemory: blocks that processes attach to by name and wrap as NumPy arrays without a
+copy, an Event as the starting gun, another to say that all may go on, a third to end a loop in good order; a Lock for
+what several processes write, and unlink() in a finally.
 
 Each process counts the character triples of its share of the files into one row per file of a shared matrix, then
 computes its share of the rows of the matrix that says how much any two have in common, in a second shared block.

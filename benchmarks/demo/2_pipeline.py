@@ -1,8 +1,8 @@
 """An archive of the standard library's sources: a producer, compressors and a writer, each a process.
 
-After the guide that walks through all of multiprocessing: Process and a subclass of it, a bounded Queue of tasks ended by
-None, a Queue of results, a Pipe for questions to the writer, a Lock around a log file, a Condition that tells when half is
-done, an Event that ends a loop in good order, a Manager's dict as the index.
+After the guide that walks through all of multiprocessing: Process and a subclass of it, a bounded Queue of tasks ended
+by None, a Queue of results, a Pipe for questions to the writer, a Lock around a log file, a Condition that tells when
+half is done, an Event that ends a loop in good order, a Manager's dict as the index.
 
 The archive is read back at the end, and every file in it compared with the original.
 """
@@ -94,8 +94,9 @@ def pack(paths, index, archive, log):
     for process in [ticker, *crew]:
         process.start()
     for quarter in (1, 2, 3, 4):
+        due = len(paths) * quarter // 4
         with grown:
-            if not grown.wait_for(lambda: written.value >= len(paths) * quarter // 4, timeout=60):
+            if not grown.wait_for(lambda due=due: written.value >= due, timeout=60):
                 raise SystemExit("the pipeline stands still")
         print(f"  {written.value * 100 // len(paths):3} % after {ticks.value / 10:.1f} s")
     answers = []

@@ -1,7 +1,8 @@
 """How are the primes spread over their last digits? A Pool, an executor and shared counters.
 
-After the guide that begins with Pool: map, starmap, apply_async and an AsyncResult, close and join, exceptions that reach
-the parent; Value and Array with their locks; a Manager's list and dict; the factorisation of a range of numbers in chunks.
+After the guide that begins with Pool: map, starmap, apply_async and an AsyncResult, close and join, exceptions that
+reach the parent; Value and Array with their locks; a Manager's list and dict; the factorisation of a range of numbers
+in chunks.
 
 A segmented sieve in pure Python, one segment a task; the counts are compared with those of a sieve in one piece.
 """
@@ -54,7 +55,7 @@ def factorise(n):
             factors.append(divisor)
             n //= divisor
         divisor += 1 if divisor == 2 else 2
-    return factors + [n] if n > 1 else factors
+    return [*factors, n] if n > 1 else factors
 
 
 def factorise_range(start, stop, found, smooth):

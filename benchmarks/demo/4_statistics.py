@@ -1,9 +1,9 @@
 """Word, line and token statistics of the standard library's sources, with a progress bar and a clean Ctrl-C.
 
-After the notes on processes and threads: Pool with an initializer, imap_unordered under tqdm, apply_async with callbacks
-that move the bar, a shared Value with its lock; ProcessPoolExecutor with map; NumPy on a shared Array; threads for what waits
-on files; and what Ctrl-C does: the workers are told to leave, then the program ends with one line, without a traceback and
-with nothing left behind.
+After the notes on processes and threads: Pool with an initializer, imap_unordered under tqdm, apply_async with
+callbacks that move the bar, a shared Value with its lock; ProcessPoolExecutor with map; NumPy on a shared Array;
+threads for what waits on files; and what Ctrl-C does: the workers are told to leave, then the program ends with one
+line, without a traceback and with nothing left behind.
 """
 import collections
 import functools

@@ -1,11 +1,13 @@
 """Heat spreads over a plate, computed in bands by processes that exchange their edges.
 
-After the guide that writes its processes as classes: subclasses of Process, daemons, a Lock, Semaphores that count free and
-used places of a buffer, a Queue, one-way and two-way Pipes between neighbours, and a Pool for the summary at the end.
+After the guide that writes its processes as classes: subclasses of Process, daemons, a Lock, Semaphores that count free
+and used places of a buffer, a Queue, one-way and two-way Pipes between neighbours, and a Pool for the summary at the
+end.
 
-The plate starts as a picture of the standard library: how often which byte follows which in its sources. Each process owns a
-band of rows; after every step it sends its first and last row to its neighbours and gets theirs. Now and then one of them
-hands a snapshot to an observer through a buffer of two places. The result is compared with a computation in one piece.
+The plate starts as a picture of the standard library: how often which byte follows which in its sources. Each process
+owns a band of rows; after every step it sends its first and last row to its neighbours and gets theirs. Now and then
+one of them hands a snapshot to an observer through a buffer of two places. The result is compared with a computation in
+one piece.
 """
 import time
 from multiprocessing import Lock, Pipe, Pool, Process, Queue, Semaphore, Value, cpu_count

@@ -103,7 +103,8 @@ static void die_holding(struct stage *s, uint32_t value, bool listed)
 {
     struct robust_list_head head = {
         .list = {&head.list},
-        .futex_offset = (long)offsetof(struct stage, word) - (long)offsetof(struct stage, entry),
+        .futex_offset =
+            (long)offsetof(struct stage, word) - (long)offsetof(struct stage, entry),
     };
     if (syscall(SYS_set_robust_list, &head, sizeof head) < 0) {
         conclude(s, -errno);

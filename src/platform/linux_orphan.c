@@ -57,7 +57,10 @@ static int choose_signal(void)
 
 static int catch_signal(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction action = {
+        .sa_handler = on_signal,
+        .sa_flags = SA_RESTART | SA_ONSTACK,
+    };
     sigset_t set;
     int sig = choose_signal();
     if (sig < 0)

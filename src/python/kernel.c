@@ -23,7 +23,8 @@ static int put_feature(PyObject *dict, const char *name, int state)
 
 static int put_amount(PyObject *dict, const char *name, int64_t amount)
 {
-    return put(dict, name, amount == -1 ? Py_NewRef(Py_None) : PyLong_FromLongLong(amount));
+    return put(dict, name,
+               amount == -1 ? Py_NewRef(Py_None) : PyLong_FromLongLong(amount));
 }
 
 static PyObject *kernel(PyObject *Py_UNUSED(mod), PyObject *Py_UNUSED(none))

@@ -12,7 +12,8 @@ static void put(const char *path, const char *text)
 {
     char full[512];
     snprintf(full, sizeof full, "%s/%s", top, path);
-    for (char *slash = full + strlen(top) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+    char *slash = full + strlen(top) + 1;
+    for (; (slash = strchr(slash, '/')) != NULL; slash++) {
         *slash = '\0';
         mkdir(full, 0700);
         *slash = '/';

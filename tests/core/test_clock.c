@@ -31,7 +31,8 @@ static void test_sleep_takes_its_time(void)
 
 static void *tid_is_right(void *result)
 {
-    *(bool *)result = cmp_tid() == (uint32_t)syscall(SYS_gettid) && cmp_tid() == cmp_tid();
+    uint32_t tid = (uint32_t)syscall(SYS_gettid);
+    *(bool *)result = cmp_tid() == tid && cmp_tid() == tid;
     return NULL;
 }
 

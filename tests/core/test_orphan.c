@@ -1,90 +1,7 @@
-/* Description: a process ends when its parent process dies: by signal and by
-   sentinel, while it sleeps and while it computes, however early the parent dies;
-   and goes on when only the thread that forked it ends. */
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include "../../src/platform/orphan.h"
-#include "../../src/platform/platform.h"
-#include "check.h"
-
-/* Orphans come to the test, which is their subreaper: so it can wait for them. */
-struct page {
-    cmp_word ready; /* the child is watched */
-    cmp_word stage; /* of the parent */
-    cmp_word child; /* pid */
-    cmp_word spins; /* of a child that computes */
-    cmp_word result;
-};
-
-static struct page *page;
-
-enum how { SLEEPING, COMPUTING, BLOCKED };
-
-static void reset(void)
-{
-    memset(page, 0, sizeof *page);
-}
-
-static void await(cmp_word *word)
-{
-    while (!load_acquire(word))
-        usleep(50);
-}
-
-static bool ended(pid_t pid, int ms)
-{
-    siginfo_t info;
-    for (int i = 0; i < ms * 10; i++) {
-        info.si_pid = 0;
-        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
-            return true;
-        usleep(100);
-    }
-    return false;
-}
-
-/* The child must have gone by itself, as it should; then it is no more. */
-static void check_gone(pid_t child)
-{
-    CHECK(ended(child, 10000));
-    int status = kill_and_reap(child);
-    CHECK(WIFEXITED(status));
-    CHECK_EQ(WEXITSTATUS(status), CMP_EXIT_PARENT_DIED);
-}
-
-static void check_lives(pid_t child)
-{
-    CHECK(!ended(child, 30));
-}
-
-/* ThreadSanitizer holds handlers back until a call of libc that it intercepts;
-   pause is none of them. */
-static void rest(enum how how)
-{
-#ifdef __SANITIZE_THREAD__
-    (void)how;
-    usleep(1000);
-#else
-    if (how != COMPUTING)
-        pause();
-#endif
-}
-
-static void stay(enum how how)
-{
-    sigset_t all;
-    if (how == BLOCKED) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, NULL);
-    }
-    store_release(&page->ready, 1);
-    for (;;) {
-        store_relaxed(&page->spins, load_relaxed(&page->spins) + 1);
-        rest(how);
-    }
-}
+/* Description: a process ends when its parent process dies, while it sleeps and
+   while it computes, however early the parent dies; and goes on when only the thread
+   that forked it ends.  (By signal; by sentinel: test_sentinel.c.) */
+#include "orphans.h"
 
 static pid_t child_of_me(enum how how)
 {
@@ -388,117 +305,6 @@ static void test_choice_of_signal(void)
     CHECK_EQ(status_of(child), 0);
 }
 
-static void test_bad_arguments(void)
-{
-    int fds[2];
-    CHECK_EQ(cmp_parent_watch_off(), 0); /* nothing to take off */
-    CHECK_EQ(cmp_parent_watch_on(), 0);
-    CHECK_EQ(cmp_die_with_parent(0, -1), -EINVAL);
-    CHECK_EQ(cmp_die_with_parent(-1, -1), -EINVAL);
-    pid_t stranger = fork_child();
-    if (stranger == 0)
-        for (;;)
-            pause();
-    CHECK_EQ(cmp_die_with_parent(stranger, -1), -ECHILD);
-    CHECK_EQ(cmp_die_with_parent(stranger, 1000), -EBADF);
-    fds[0] = open("/dev/null", O_RDONLY);
-    CHECK_EQ(cmp_die_with_parent(stranger, fds[0]), -EINVAL);
-    close(fds[0]);
-    kill_and_reap(stranger);
-}
-
-/* A child of the test (its fork server) that watches `owner`, another child, which
-   alone holds the other end.  `early` ends the owner before the call. */
-static void test_sentinel(enum how how, bool socket, bool early)
-{
-    int fds[2];
-    reset();
-    CHECK_EQ(socket ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds), 0);
-    pid_t owner = fork_child();
-    if (owner == 0) {
-        close(fds[0]);
-        for (;;)
-            pause();
-    }
-    close(fds[1]);
-    pid_t child = fork_child();
-    if (child == 0) {
-        if (early)
-            await(&page->stage);
-        if (cmp_die_with_parent(owner, fds[0]) != 0)
-            _exit(1);
-        stay(how);
-    }
-    close(fds[0]);
-    if (!early) {
-        await(&page->ready);
-        check_lives(child);
-    }
-    kill_and_reap(owner);
-    store_release(&page->stage, 1);
-    if (how == BLOCKED) {
-        check_lives(child);
-        kill_and_reap(child);
-    } else {
-        check_gone(child);
-    }
-}
-
-/* The pid lives on as another process, so to speak; the pipe has ended. */
-static void test_sentinel_ended_before(void)
-{
-    int fds[2];
-    CHECK_EQ(pipe(fds), 0);
-    close(fds[1]);
-    pid_t other = fork_child();
-    if (other == 0)
-        for (;;)
-            pause();
-    pid_t child = fork_child();
-    if (child == 0) {
-        cmp_die_with_parent(other, fds[0]);
-        _exit(1);
-    }
-    check_gone(child);
-    kill_and_reap(other);
-    close(fds[0]);
-}
-
-/* Off: the end of file goes unnoticed; on: it is seen at once. */
-static void test_sentinel_off_and_on(void)
-{
-    int fds[2], back[2];
-    char byte;
-    reset();
-    CHECK_EQ(pipe(fds), 0);
-    CHECK_EQ(pipe(back), 0);
-    pid_t owner = fork_child();
-    if (owner == 0) {
-        close(fds[0]);
-        for (;;)
-            pause();
-    }
-    close(fds[1]);
-    pid_t child = fork_child();
-    if (child == 0) {
-        if (cmp_die_with_parent(owner, fds[0]) != 0 || cmp_parent_watch_off() != 0)
-            _exit(1);
-        store_release(&page->ready, 1);
-        if (read(back[0], &byte, 1) != 1)
-            _exit(1);
-        cmp_parent_watch_on();
-        _exit(1);
-    }
-    await(&page->ready);
-    kill_and_reap(owner);
-    check_lives(child);
-    CHECK_EQ(write(back[1], "x", 1), 1);
-    check_gone(child);
-    close(fds[0]);
-    close(back[0]);
-    close(back[1]);
-}
-
 /* What the watched process sleeps in goes on when the signal comes for nothing. */
 static void test_calls_are_restarted(void)
 {
@@ -555,27 +361,9 @@ static void test_second_call_after_setuid(void)
     check_gone((pid_t)load_acquire(&page->child));
 }
 
-static void test_all_sentinels(void)
-{
-    for (int socket = 0; socket < 2; socket++)
-        for (int early = 0; early < 2; early++) {
-            test_sentinel(SLEEPING, socket, early);
-            test_sentinel(COMPUTING, socket, early);
-        }
-    test_sentinel(BLOCKED, false, false);
-    test_sentinel_ended_before();
-    test_sentinel_off_and_on();
-}
-
 int main(void)
 {
-    start(120);
-    if (!proc_is_usable())
-        skip("there is no /proc of this pid namespace to compare with");
-    page = shared(sizeof *page);
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        skip("orphans cannot be adopted here, so they cannot be observed");
-    test_bad_arguments();
+    start_with_orphans();
     for (int i = 0; i < 10; i++) {
         test_parent_killed(SLEEPING);
         test_parent_killed(COMPUTING);
@@ -596,6 +384,5 @@ int main(void)
     test_choice_of_signal();
     test_calls_are_restarted();
     test_second_call_after_setuid();
-    test_all_sentinels();
     return done();
 }
