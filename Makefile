@@ -44,7 +44,7 @@ guides: $(VENV)/.built ## the guides' own code under three start methods, where 
 
 SUITE ?= --method all --suite probe,mp,main,cf --category contract --no-fallback
 cpython: $(VENV)/.built ## CPython's own multiprocessing tests against cmp; more: make cpython SUITE='--help'
-	@$(RUN) tests/cpython/run_cpython_suite.py --python $(RUN) --module cmp $(SUITE)
+	@$(RUN) tests/cpython/run_cpython_suite.py --python $(RUN) --path $(CURDIR) --module cmp $(SUITE)
 
 matrix: ## the tests on every supported CPython found on this machine
 	@.ci/matrix

@@ -1,13 +1,18 @@
 """The C core of cmp.  Not an interface: import cmp instead."""
 
-from typing import SupportsIndex, final
+from collections.abc import Callable
+from typing import Any, Final, SupportsIndex, final
 
-EXIT_PARENT_DIED: int
+from _typeshed import structseq
+
+EXIT_PARENT_DIED: Final[int]
 """What a process exits with that die_with_parent() has ended."""
 
 @final
-class Identity(tuple[int, int, int, int, int]):
+class Identity(structseq[int], tuple[int, int, int, int, int]):
     """Who a process is; 0 in a field stands for not known."""
+
+    __match_args__: Final = ("pid", "tid", "start_time", "pidns_ino", "pidfs_ino")
 
     @property
     def pid(self) -> int: ...
@@ -19,6 +24,16 @@ class Identity(tuple[int, int, int, int, int]):
     def pidns_ino(self) -> int: ...
     @property
     def pidfs_ino(self) -> int: ...
+
+@final
+class Redirect:
+    """Calls function; if its argument `name` is package or a module in it, with what translate returns for it."""
+
+    def __new__(cls, function: Callable[..., Any], package: str, translate: Callable[..., str]) -> Redirect: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
 
 def die_with_parent(parent_pid: SupportsIndex, sentinel: SupportsIndex = -1) -> None:
     """From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies."""

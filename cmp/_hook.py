@@ -20,8 +20,8 @@ _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Below the standard library's folder, yet programs: packages that were installed, CPython's own tests.
 _PROGRAMS = tuple(_STDLIB + folder + os.sep for folder in ("site-packages", "dist-packages", "test"))
 # Where others' imports pass through: whoever called these is the importer.
-_MESSENGERS = tuple(_STDLIB + name for name in
-                    ("importlib" + os.sep, "pkgutil.py", "unittest" + os.sep)) + ("<frozen importlib",)
+_MESSENGERS = (*(_STDLIB + name for name in ("importlib" + os.sep, "pkgutil.py", "unittest" + os.sep)),
+               "<frozen importlib")
 # The one part of the standard library whose users mean cmp when they give no context.
 _EXECUTOR = os.path.join(_STDLIB, "concurrent", "futures", "process.py")
 

@@ -100,7 +100,7 @@ def show_lines(text, filename, code):
 def run_path(arguments):
     argv0, *rest = arguments
     path = os.path.join(os.getcwd(), argv0)
-    if pkgutil.get_importer(path) is not None and not os.path.isfile(path) or is_archive(path):
+    if (pkgutil.get_importer(path) is not None and not os.path.isfile(path)) or is_archive(path):
         become(argv0, rest, path_entry=path)
         program(lambda: runpy._run_module_as_main("__main__", alter_argv=False))
         return
@@ -145,7 +145,8 @@ def become(argv0, rest, path_entry):
     vars(module).update(__builtins__=sys.modules["builtins"], __loader__=importlib.machinery.BuiltinImporter)
     if sys.version_info < (3, 14):
         vars(module).update(__annotations__={})
-    sys.modules["__main__"] = module
+    # Under its second name too, by which objects of its classes come back from spawned children.
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     return module
 
 

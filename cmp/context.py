@@ -2,7 +2,7 @@
 import functools
 import sys
 from multiprocessing import context as _std
-from multiprocessing.context import (
+from multiprocessing.context import (  # noqa: F401 (names of this module, as in multiprocessing)
     AuthenticationError,
     BufferTooShort,
     ProcessError,

@@ -11,7 +11,7 @@ import sys
 import warnings
 from multiprocessing import forkserver as _std
 from multiprocessing import process, spawn
-from multiprocessing.forkserver import _forkserver, get_inherited_fds, read_signed
+from multiprocessing.forkserver import _forkserver, get_inherited_fds
 
 from . import _hook
 from ._std import fallback
@@ -56,7 +56,7 @@ def preload(names, on_error, main_path, installed):
                 __import__(name)
             elif main_path is not None:
                 _import_main(main_path)
-        except (Exception if name == "__main__" else ImportError) as error:
+        except (Exception if name == "__main__" else ImportError) as error:  # noqa: B030 (either is a class)
             _failed(name, on_error, error)
     return []
 

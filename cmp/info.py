@@ -4,6 +4,8 @@ import json
 import platform
 import sys
 
+__all__ = ["report"]
+
 # What it means for cmp when a feature is missing.
 WITHOUT = {
     "robust_list": "locks held by a killed process are noticed by looking, within a second at most",

@@ -92,7 +92,8 @@ class Popen(Watched, popen_fork.Popen):
     def _watch(self, status_r, parent_end):
         """Have a pidfd as sentinel, or else the end of a pipe that the child, and its children, hold open."""
         self.sentinel = status_r
-        for self.sentinel in self._open_pidfd():
+        for pidfd in self._open_pidfd():
+            self.sentinel = pidfd
             os.close(status_r)
         self._own(parent_end, self.sentinel)
 

@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import pkgutil
 import platform
-import sys
 
 ELSEWHERE = {"popen_spawn_win32"}  # not for Linux
 INSTANCES = ("Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock",
@@ -88,6 +87,15 @@ def methods_of_instance(name):
     return {key: parameters(value) for key, value in sorted(vars(made).items()) if is_public(key) and callable(value)}
 
 
+def text(value, newline="\n"):
+    """As JSON, one line for each function, member of a class and other name."""
+    if not isinstance(value, dict) or not value or "function" in value:
+        return json.dumps(value)
+    inner = newline + " "
+    items = (f"{inner}{json.dumps(key)}: {text(item, inner)}" for key, item in value.items())
+    return "{" + ",".join(items) + newline + "}"
+
+
 def main():
     api = {
         "python": platform.python_version(),
@@ -95,8 +103,7 @@ def main():
                     for name, module in modules()},
         "instances": {name: methods_of_instance(name) for name in INSTANCES},
     }
-    json.dump(api, sys.stdout, indent=1)
-    print()
+    print(text(api))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@ import os
 import pickle
 import subprocess
 import sys
+from multiprocessing import context as std_context
+from multiprocessing import get_all_start_methods as std_start_methods
 
 import pytest
 
 import cmp
-from multiprocessing import context as std_context
-from multiprocessing import get_all_start_methods as std_start_methods
 
 
 def test_same_default_as_this_python():

@@ -67,8 +67,9 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["show.py"], ["./show.py", "a", "-m", "--help"], ["fail.py"], ["bad.py"], ["latin.py"], ["link.py"], ["imports_fail.py"],
-    ["-c", "import no_such_module"], ["-c", "import importlib; importlib.import_module('no_such_module')"],
+    ["show.py"], ["./show.py", "a", "-m", "--help"], ["fail.py"], ["bad.py"], ["latin.py"], ["link.py"],
+    ["imports_fail.py"], ["-c", "import no_such_module"],
+    ["-c", "import importlib; importlib.import_module('no_such_module')"],
     ["sub/helper.py"], ["missing.py"], ["program"], ["program.zip", "x"], ["-m", "show", "a", "-c"], ["-mshow"],
     ["-m", "fail"], ["-m", "package", "a"], ["-m", "missing"], ["-m", "sub"], ["-c", SHOW, "a", "b"], ["-c" + SHOW],
     ["-c", FAIL], ["-c", "def broken(:"], ["-c", "import sys; sys.exit(3)"], ["-c", "raise SystemExit('a message')"],
@@ -182,6 +183,26 @@ def test_multiprocessing_means_cmp_in_every_process(tmp_path, method, inner, how
     expected = ["cmp", "cmp", "cmp.context", "cmp.queues", "cmp.context", "cmp.pool", "cmp", "cmp",
                 ["cmp.synchronize", "cmp.context", [9]], [argv0, method, inner], "multiprocessing", method]
     assert ran.stdout.splitlines() == ["True", f"True {inner}", f"{expected} 0"]
+
+
+RETURNS_ITS_OWN = """
+import multiprocessing, sys
+class Point:
+    def __init__(self, x):
+        self.x = x
+def make(x):
+    return Point(x)
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        points = pool.map(make, range(3))
+    print([type(point) is Point for point in points], [point.x for point in points])
+"""
+
+
+def test_objects_of_the_programs_classes_come_back(tmp_path, method):
+    (tmp_path / "own.py").write_text(RETURNS_ITS_OWN)
+    for arguments in (["own.py", method], ["-m", "own", method]):
+        assert_same(*both(arguments, tmp_path))
 
 
 def test_interactive_session(tmp_path):

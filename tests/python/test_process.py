@@ -211,7 +211,8 @@ def test_join_does_not_wait_for_the_childs_children(ctx):
     process.start()
     grandchild = pids.get()
     try:
-        process.join(30)
+        assert cmp.connection.wait([process.sentinel], 30) == [process.sentinel]
+        process.join()
         assert process.exitcode == 0
     finally:
         os.kill(grandchild, signal.SIGKILL)
@@ -278,7 +279,7 @@ def test_started_twice_and_used_too_early(ctx):
     with pytest.raises(AssertionError, match="can only join a started process"):
         process.join()
     with pytest.raises(ValueError, match="process not started"):
-        process.sentinel
+        process.sentinel  # noqa: B018 (to look at it is the test)
     process.start()
     with pytest.raises(AssertionError, match="cannot start a process twice"):
         process.start()
@@ -400,7 +401,8 @@ if __name__ == "__main__":
     ran = subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE, text=True)
     sibling = int(ran.stdout.readline())
     told = [ran.stdout.readline() for _ in range(3)]
-    assert os.path.exists(f"/proc/{sibling}"), "the sibling has to outlive the verdict"
+    with open(f"/proc/{sibling}/stat") as stat:
+        assert stat.read().rpartition(")")[2].split()[0] == "S", "the sibling has to outlive the verdict"
     assert told == ["orphan knows\n"] * 3
     os.kill(sibling, signal.SIGKILL)
     ran.wait()

@@ -12,8 +12,8 @@ MAKERS = {
     "Lock": lambda mp: mp.Lock(), "RLock": lambda mp: mp.RLock(), "Semaphore": lambda mp: mp.Semaphore(3),
     "BoundedSemaphore": lambda mp: mp.BoundedSemaphore(2), "Event": lambda mp: mp.Event(),
     "Condition": lambda mp: mp.Condition(), "Barrier": lambda mp: mp.Barrier(2), "Value": lambda mp: mp.Value("i", 3),
-    "Array": lambda mp: mp.Array("i", 3), "Connection": lambda mp: mp.Pipe()[0], "Process": lambda mp: mp.Process(name="P"),
-    "main process": lambda mp: mp.current_process(),
+    "Array": lambda mp: mp.Array("i", 3), "Connection": lambda mp: mp.Pipe()[0],
+    "Process": lambda mp: mp.Process(name="P"), "main process": lambda mp: mp.current_process(),
 }
 
 

@@ -1,6 +1,7 @@
 """A program that uses the whole API, for a type checker; nobody runs it."""
 import ctypes
 import logging
+import sys
 from typing import Any
 
 import cmp
@@ -177,18 +178,23 @@ def managers() -> int:
     with cmp.Manager() as manager:
         numbers: cmp.managers.ListProxy[int] = manager.list([1, 2])
         numbers += [3]
-        copied: list[int] = numbers.copy()
-        numbers.clear()
+        numbers.append(4)
+        copied: list[int] = numbers[:]
         ages = manager.dict(ann=1)
-        ages |= {"bob": 2}
-        both: dict[str, int] = ages | {"cid": 3}
+        ages["bob"] = 2
+        both: dict[str, int] = ages.copy()
+        if sys.version_info >= (3, 14):
+            copied = numbers.copy()
+            ages |= {"cid": 3}
+            both = ages | {"dan": 4}
         letters: cmp.managers.SetProxy[str] = manager.set(["a"])
         letters |= {"b"}
         letters.add("c")
+        union: set[str] = letters | {"d"}
         with manager.Lock():
             manager.Namespace().number = 5
         manager.Queue().put(1)
-        return len(copied) + len(both) + len(letters)
+        return len(copied) + len(both) + len(letters) + len(union)
 
 
 class OwnManager(cmp.managers.BaseManager):
