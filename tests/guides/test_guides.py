@@ -1,8 +1,8 @@
 """Programs as the guides to multiprocessing write them, under the standard library and under cmp.
 
-Each script of scripts/ runs as `python SCRIPT` and as `python -m cmp SCRIPT`, in an empty folder, unchanged and then with
-each start method set in the first line of its guard. Both runs have to print the same lines, end with the same status and,
-where there is a traceback, with the same exception; cmp's run leaves no process and nothing in /dev/shm.
+Each script of scripts/ runs as `python SCRIPT` and as `python -m cmp SCRIPT`, in an empty folder, unchanged and then
+with each start method set in the first line of its guard. Both runs have to print the same lines, end with the same
+status and, where there is a traceback, with the same exception; cmp's leaves no process and nothing in /dev/shm.
 """
 import importlib.util
 import os
@@ -30,7 +30,8 @@ GRACE = 10  # seconds for the helpers of a run to end after it
 
 pytestmark = pytest.mark.limit(2 * (LIMIT + 2 * GRACE) + 10)  # a test is two runs
 
-CASES = [(name, method) for name in SCRIPTS for method in METHODS if method == "default" or name not in CHOOSE_THEMSELVES]
+CASES = [(name, method) for name in SCRIPTS for method in METHODS
+         if method == "default" or name not in CHOOSE_THEMSELVES]
 
 
 class Run(NamedTuple):
@@ -43,7 +44,8 @@ class Run(NamedTuple):
     @property
     def exception(self):
         """The name of the last exception on stderr, None without one."""
-        names = re.findall(r"^([A-Za-z_][\w.]*(?:Error|Exception|Empty|Full|Interrupt|Exit))\b", self.stderr, re.MULTILINE)
+        kinds = r"^([A-Za-z_][\w.]*(?:Error|Exception|Empty|Full|Interrupt|Exit))\b"
+        names = re.findall(kinds, self.stderr, re.MULTILINE)
         return names[-1].rpartition(".")[2] if names else None
 
 
@@ -54,7 +56,8 @@ def processes_of(session, mark):
         try:
             state, _, _, sid = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
             if state not in "ZX" and (int(sid) == session or mark in (folder / "environ").read_bytes()):
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                found[int(folder.name)] = command.decode(errors="replace")
         except OSError:
             pass  # ended meanwhile, or not ours
     return found
