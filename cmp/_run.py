@@ -108,7 +108,7 @@ def run_path(arguments):
         with io.open_code(path) as file:
             text = file.read()
     except OSError as error:
-        fail(f"{sys.executable}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}")
+        fail(f"{sys.orig_argv[0]}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}")
     module = become(argv0, rest, path_entry=os.path.dirname(os.path.realpath(path)))
     compiled_already = text.startswith(importlib.util.MAGIC_NUMBER)
     loader = importlib.machinery.SourcelessFileLoader if compiled_already else importlib.machinery.SourceFileLoader

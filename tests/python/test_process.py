@@ -114,7 +114,8 @@ def test_signals(ctx, capfd, how, exitcode):
 
 def wait_after(event):
     event.set()
-    time.sleep(100)
+    while True:  # one long sleep would miss a SIGINT that comes just before it begins
+        time.sleep(0.05)
 
 
 def test_join_with_timeout_and_sentinel(ctx):
