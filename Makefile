@@ -40,7 +40,8 @@ guides: $(VENV)/.built ## the guides' own code under three start methods, where 
 		for method in "" "--method spawn" "--method forkserver"; do \
 			echo "== run_guides.py $$method"; \
 			$(RUN) .ci/guides $(GUIDES)/run_guides.py $$method || exit 1; done; \
-	else $(RUN) -m pytest -q tests/guides; fi
+	else echo "guides: there is no $(GUIDES)/run_guides.py: the programs in tests/guides run instead"; \
+		$(RUN) -m pytest -q tests/guides; fi
 
 SUITE ?= --method all --suite probe,mp,main,cf --category contract --no-fallback
 cpython: $(VENV)/.built ## CPython's own multiprocessing tests against cmp; more: make cpython SUITE='--help'

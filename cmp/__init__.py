@@ -4,6 +4,8 @@ The names are those of the newest CPython's multiprocessing, on every supported 
 where cmp differs on purpose is said in docs/differences.md. Beyond them: `install()` makes `import
 multiprocessing` mean cmp in the running process, as `python -m cmp script.py` does for a whole program.
 """
+import importlib
+
 from . import context, reduction  # noqa: F401 (reduction: an attribute of the package, as in multiprocessing)
 from ._hook import install as install
 from ._version import version as __version__  # noqa: F401 (for programs)
@@ -14,3 +16,14 @@ globals().update((name, getattr(context._default_context, name)) for name in __a
 # The levels of the package's logger below DEBUG and between INFO and WARNING, as in multiprocessing.
 SUBDEBUG = 5
 SUBWARNING = 25
+
+# In multiprocessing these become attributes of the package as soon as something uses them, and programs rely on it.
+_SUBMODULES = ("connection", "dummy", "forkserver", "heap", "managers", "pool", "popen_fork", "popen_forkserver",
+               "popen_spawn_posix", "process", "queues", "resource_sharer", "resource_tracker", "shared_memory",
+               "sharedctypes", "spawn", "synchronize", "util")
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

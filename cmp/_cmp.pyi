@@ -34,9 +34,13 @@ class Redirect:
     def __wrapped__(self) -> Callable[..., Any]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __getattribute__(self, name: str, /) -> Any: ...
+    def __reduce__(self) -> str: ...
 
 def die_with_parent(parent_pid: SupportsIndex, sentinel: SupportsIndex = -1) -> None:
-    """From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies."""
+    """From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies.
+
+    ChildProcessError: that is not the parent of this process, and no sentinel was given.
+    """
 
 def identity(pid: SupportsIndex | None = None) -> Identity:
     """Who process pid (default: this one) is, as an Identity."""

@@ -8,6 +8,7 @@ import builtins
 import importlib
 import os
 import sys
+import threading
 
 from . import _cmp
 
@@ -16,7 +17,7 @@ __all__ = ["install", "installed"]
 NAME = "multiprocessing"
 
 _STDLIB = os.path.dirname(os.__file__) + os.sep
-_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OWN = tuple({os.path.dirname(path) + os.sep for path in (__file__, os.path.abspath(__file__))})
 # Below the standard library's folder, yet programs: packages that were installed, CPython's own tests.
 _PROGRAMS = tuple(_STDLIB + folder + os.sep for folder in ("site-packages", "dist-packages", "test"))
 # Where others' imports pass through: whoever called these is the importer.
@@ -27,13 +28,19 @@ _EXECUTOR = os.path.join(_STDLIB, "concurrent", "futures", "process.py")
 
 
 def _keeps_genuine(filename):
-    if filename.startswith((_OWN, "<frozen ")):
+    if filename.startswith((*_OWN, "<frozen ")):
         return True
     return filename.startswith(_STDLIB) and not filename.startswith(_PROGRAMS)
 
 
-def _importer(frame):
-    """The file whose code asked for the import that runs in `frame`."""
+def _importer(depth, module_globals=None):
+    """The file whose code asked for the import that runs `depth` frames above."""
+    try:
+        frame = sys._getframe(depth + 1)
+    except ValueError:
+        return ""  # called from C with no Python code around it
+    if module_globals is not None and module_globals is not frame.f_globals:
+        return module_globals.get("__file__") or ""  # a wrapper of __import__ passes on somebody's import
     while frame is not None and frame.f_code.co_filename.startswith(_MESSENGERS):
         frame = frame.f_back
     return frame.f_code.co_filename if frame is not None else ""
@@ -50,14 +57,14 @@ def _new_name(name, filename, by_statement):
 
 def _translate_call(name, package=None):
     """As _translate, for importlib.import_module."""
-    return _new_name(name, _importer(sys._getframe(1)), by_statement=False)
+    return _new_name(name, _importer(1), by_statement=False)
 
 
 def _translate(name, globals=None, locals=None, fromlist=(), level=0):
     """The name that `__import__` is to use in place of `name`, one of multiprocessing's."""
     if level != 0:
         return name
-    return _new_name(name, _importer(sys._getframe(1)), by_statement=not fromlist)
+    return _new_name(name, _importer(1, globals), by_statement=not fromlist)
 
 
 def _complete_for_executor():
@@ -66,6 +73,7 @@ def _complete_for_executor():
 
 
 _installed = False
+_installing = threading.Lock()
 
 
 def installed():
@@ -82,9 +90,10 @@ def install():
     does nothing.
     """
     global _installed
-    if _installed:
-        return
-    _installed = True
+    with _installing:
+        if _installed:
+            return
+        _installed = True
     builtins.__import__ = _cmp.Redirect(builtins.__import__, NAME, _translate)
     importlib.import_module = _cmp.Redirect(importlib.import_module, NAME, _translate_call)
     executor = sys.modules.get("concurrent.futures.process")

@@ -40,7 +40,7 @@ def main():
     elif first[:2] in ("-m", "-c"):
         run_option(first, arguments[1:])
     elif first.startswith("-"):
-        fail(f"unknown option {first}\n{USAGE}")
+        fail(f"unknown option {first}; options of Python come before: python {first} -m cmp ...\n{USAGE}")
     else:
         run_path(arguments)
 
@@ -99,7 +99,7 @@ def show_lines(text, filename, code):
 
 def run_path(arguments):
     argv0, *rest = arguments
-    path = os.path.join(os.getcwd(), argv0)
+    path = os.path.join(current_folder(), argv0)
     if (pkgutil.get_importer(path) is not None and not os.path.isfile(path)) or is_archive(path):
         become(argv0, rest, path_entry=path)
         program(lambda: runpy._run_module_as_main("__main__", alter_argv=False))
@@ -129,6 +129,13 @@ def comes_from(module, path, loader=importlib.machinery.BuiltinImporter):
         vars(module).update(__cached__=None)
 
 
+def current_folder():
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return ""
+
+
 def is_archive(path):
     importer = pkgutil.get_importer(path)
     return importer is not None and not isinstance(importer, importlib.machinery.FileFinder)
@@ -137,9 +144,9 @@ def is_archive(path):
 def become(argv0, rest, path_entry):
     """Take away what belongs to this runner and not to the program: its arguments, path and __main__."""
     sys.argv[:] = [argv0, *rest]
-    if path_entry is not None and not sys.flags.safe_path:
-        sys.path[0] = path_entry
-    elif path_entry is not None and is_archive(path_entry):
+    if path_entry is not None and not sys.flags.safe_path and current_folder():
+        sys.path[0] = path_entry  # in place of the current folder, which -m put there
+    elif path_entry is not None and (not sys.flags.safe_path or is_archive(path_entry)):
         sys.path.insert(0, path_entry)
     module = types.ModuleType("__main__")
     vars(module).update(__builtins__=sys.modules["builtins"], __loader__=importlib.machinery.BuiltinImporter)

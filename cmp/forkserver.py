@@ -5,12 +5,15 @@ into its command line as the repr of a list; ours reads as the call that loads i
 cmp and the program's modules, has `import multiprocessing` mean what it means in the program, and treats a
 failing import as the newest CPython does.
 """
+import base64
 import contextlib
 import functools
+import pickle
 import sys
 import warnings
+import zlib
 from multiprocessing import forkserver as _std
-from multiprocessing import process, spawn
+from multiprocessing import process, spawn, util
 from multiprocessing.forkserver import _forkserver, get_inherited_fds
 
 from . import _hook
@@ -23,6 +26,10 @@ __getattr__ = fallback(_std)
 OWN_PRELOAD = ("cmp.connection", "cmp.queues", "cmp.spawn", "cmp.synchronize")
 
 
+# Bytes of the server's command line that the description below may take; the kernel allows one argument 128 KiB.
+LONGEST = 100_000
+
+
 class _Preload(list):
     """The modules to preload; its repr is what the server evaluates."""
 
@@ -30,34 +37,46 @@ class _Preload(list):
         super().__init__(names)
         self.on_error = on_error
 
+    def __bool__(self):
+        return False  # nothing for the standard library to add: all that the server is told is in the repr
+
     def __repr__(self):
-        from .spawn import ROOT
+        from .spawn import find
         data = spawn.get_preparation_data("ignore")
-        path = data["sys_path"]
-        if ROOT not in path:
-            path = [*path, ROOT]
-        main = data.get("init_main_from_path") if "__main__" in self else None
-        return (f"[__import__('sys').path.__setitem__(slice(None), {path!r}), "
-                f"__import__('cmp.forkserver', fromlist=['_']).preload({list(self)!r}, {self.on_error!r}, "
-                f"{main!r}, {_hook.installed()!r})][1]")
+        told = {"names": list(self), "on_error": self.on_error, "installed": _hook.installed(),
+                "path": data["sys_path"], "argv": data["sys_argv"], "directory": data["orig_dir"],
+                "main_path": data.get("init_main_from_path") if "__main__" in self else None}
+        text = _packed(told)
+        if len(text) > LONGEST:
+            text = _packed({**told, "argv": None, "main_path": None})
+        return (f"[exec({find('cmp.forkserver')!r}), "
+                f"__import__('sys').modules['cmp.forkserver'].preload({text!r})][1]")
 
 
-def preload(names, on_error, main_path, installed):
+def _packed(told):
+    return base64.b85encode(zlib.compress(pickle.dumps(told))).decode()
+
+
+def preload(text):
     """In the server: load what the children are to find loaded. Returns nothing more to load."""
+    told = pickle.loads(zlib.decompress(base64.b85decode(text)))
+    sys.path[:] = told["path"]
+    if told["argv"] is not None:
+        sys.argv[:] = told["argv"]
+    process.ORIGINAL_DIR = told["directory"]
     for name in OWN_PRELOAD:
         __import__(name)
-    if installed:
+    if told["installed"]:
         _hook.install()
-    if sys.argv[1:]:  # from 3.14 on the server is told the program's own arguments
-        sys.argv[:] = sys.argv[1:]
-    for name in names:
+    for name in told["names"]:
         try:
             if name != "__main__":
                 __import__(name)
-            elif main_path is not None:
-                _import_main(main_path)
-        except (Exception if name == "__main__" else ImportError) as error:  # noqa: B030 (either is a class)
-            _failed(name, on_error, error)
+            elif told["main_path"] is not None:
+                _import_main(told["main_path"])
+        except ((Exception, SystemExit) if name == "__main__" else ImportError) as error:
+            _failed(name, told["on_error"], error)
+    util._flush_std_streams()  # or every child would write what the modules have written
     return []
 
 
@@ -109,7 +128,7 @@ def failures_explained():
     try:
         yield
     except (EOFError, ConnectionError) as error:
-        if _forkserver._preload_modules.on_error == "fail" and not hasattr(error, "__notes__"):
+        if getattr(_forkserver._preload_modules, "on_error", None) == "fail" and not hasattr(error, "__notes__"):
             error.add_note("The fork server may have ended while it loaded the modules of "
                            "set_forkserver_preload(); its traceback is on stderr.")
         raise

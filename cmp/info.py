@@ -6,33 +6,34 @@ import sys
 
 __all__ = ["report"]
 
-# What it means for cmp when a feature is missing.
+# What each is for, or what it means for cmp when it is missing. Locks, queues, pipes, arrays and SharedMemory still
+# run on the standard library's code, which notices no dead owner, with or without these.
 WITHOUT = {
-    "robust_list": "locks held by a killed process are noticed by looking, within a second at most",
-    "robust_wake": "the death of a lock's owner is noticed by looking, within a second at most",
-    "pending_wake": "a wake lost with a killed process is made up for within a second at most",
-    "pending_wake_zero": "a wake lost with a killed process is made up for within a second at most",
-    "futex_waitv": "a sleep watches one word and looks at the others every 50 ms",
-    "memfd": "shared memory is an unlinked file in /dev/shm, else memory that only forked children share",
-    "memfd_seal": "a process of the family could shrink the shared memory under the others (SIGBUS)",
-    "memfd_noexec": "the shared memory file could be executed by a process of the family",
-    "pidfd_open": "whether a process lives is read from /proc, or asked by signal 0",
+    "robust_list": "nothing changes today; for the native locks (to come), to notice that the owner was killed",
+    "robust_wake": "nothing changes today; for the native locks (to come), to be woken when the owner was killed",
+    "pending_wake": "nothing changes today; for the native locks (to come), to make up for a wake that died with its sleeper",
+    "pending_wake_zero": "nothing changes today; for the native locks (to come), the same by an older rule of the kernel",
+    "futex_waitv": "nothing changes today; for the native locks (to come), to watch several words in one sleep",
+    "memfd": "what a child started by spawn or forkserver is given goes through a temporary file",
+    "memfd_seal": "nothing changes today; for native shared memory (to come), to keep it from shrinking",
+    "memfd_noexec": "nothing changes today; for native shared memory (to come), to keep it from being executed",
+    "pidfd_open": "sentinel is a pipe, which the child's own children may hold open after its end",
     "pidfd_send_signal": "processes are signalled by pid, which a later process may have got",
-    "pidfs": "a process is told from a later one with its pid by its start time, from /proc",
+    "pidfs": "nothing changes today; for the native locks (to come), to tell a process from a later one with its pid",
     "parent_death_signal": "daemonic children and pool workers may outlive a parent that was killed",
-    "dev_shm": "SharedMemory has no memory file system of its own to live in",
-    "dev_shm_write": "SharedMemory cannot be created; arrays and queues do not need it",
+    "dev_shm": "locks, queues, arrays and SharedMemory have no memory file system of their own to live in",
+    "dev_shm_write": "locks, queues, pools, arrays and SharedMemory cannot be created",
 }
 
 # What an amount limits.
 LIMITS = {
-    "futex_offset": "bytes from an entry of the robust list to its word",
-    "dev_shm_size": "all SharedMemory together; nothing else of cmp lives there",
-    "dev_shm_free": "what SharedMemory can still be given",
-    "rlimit_as": "address space of a process: the reserve for shared memory is smaller than it",
-    "rlimit_fsize": "size of a file, and so of the shared memory",
-    "rlimit_nofile": "open descriptors; locks, events and queues need none",
-    "rlimit_memlock": "memory that can be locked",
+    "futex_offset": "bytes from an entry of the robust list to its word; for the native locks (to come)",
+    "dev_shm_size": "all semaphores, arrays and SharedMemory together",
+    "dev_shm_free": "what semaphores, arrays and SharedMemory can still be given",
+    "rlimit_as": "address space of a process, with all shared memory that it maps",
+    "rlimit_fsize": "size of a file, and so of one array or SharedMemory",
+    "rlimit_nofile": "open descriptors; processes, pipes, queues, arrays and SharedMemory each take some",
+    "rlimit_memlock": "memory that can be locked; cmp locks none",
     "rlimit_nproc": "processes and threads of this user",
     "cpus": "processors that this process may run on",
     "cpu_quota_milli": "thousandths of a processor that the control groups allow",

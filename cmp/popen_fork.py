@@ -3,6 +3,7 @@
 The parent watches a child through a pidfd: it becomes readable when this very process has ended, whatever
 descriptors the child's own children inherited, and a signal sent through it cannot hit a stranger.
 """
+import contextlib
 import os
 import signal
 import threading
@@ -16,39 +17,80 @@ __getattr__ = fallback(popen_fork)
 # What Process.exitcode says when somebody else reaped the child: the standard library's word for "unknown".
 EXITCODE_UNKNOWN = 255
 
-# Write ends that tell a child that its parent lives. A process forked later must not keep them open, or the
-# child would believe in a parent that is long gone.
-_parent_ends = set()
+# Write ends that tell a child that its parent lives, by descriptor, with the inode of the pipe. A process forked
+# later must not keep them open, or the child would believe in a parent that is long gone.
+_parent_ends = {}
+
+# Held from before such a pipe is made until it is noted above, and by every fork.
+_noting = threading.RLock()
 
 
-def _drop_parent_ends():
+def _before_fork():
+    _noting.acquire()
+
+
+def _after_fork_in_parent():
+    _noting.release()
+
+
+def _after_fork_in_child():
+    global _noting
+    _noting = threading.RLock()
     while _parent_ends:
+        descriptor, inode = _parent_ends.popitem()
         try:
-            os.close(_parent_ends.pop())
+            if os.fstat(descriptor).st_ino == inode:  # else the program has closed it, and the number is another file's
+                os.close(descriptor)
         except OSError:
-            pass  # the program has closed it already
+            pass  # closed
 
 
-os.register_at_fork(after_in_child=_drop_parent_ends)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
-def _close_ends(parent_end, *others):
-    _parent_ends.discard(parent_end)
+def _note_parent_end(descriptor):
+    _parent_ends[descriptor] = os.fstat(descriptor).st_ino
+
+
+def parent_pipe():
+    """Return a pipe whose write end, the second, stays in no child forked later."""
+    with _noting:
+        read_end, parent_end = os.pipe()
+        _note_parent_end(parent_end)
+        return read_end, parent_end
+
+
+def close_ends(parent_end, *others):
+    """Close an end of parent_pipe(), and other descriptors."""
+    _parent_ends.pop(parent_end, None)
     util.close_fds(parent_end, *others)
 
 
-def write_first_words(fd, data):
-    """Write to a child what an empty pipe takes in one go; one that is dead already needs no words."""
+@contextlib.contextmanager
+def closing(descriptor):
+    """Close the descriptor at the end of the block."""
     try:
-        os.write(fd, data)
-    except BrokenPipeError:
-        pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def closed_on_error(*descriptors):
+    """Close the descriptors when the block fails."""
+    try:
+        yield
+    except BaseException:
+        util.close_fds(*descriptors)
+        raise
 
 
 class Watched:
     """What a Popen does to a process that it started."""
 
     pidfd = None
+    _owner = None  # the process that started it, and the only one that can tell of it
+    _reaped = False  # ended and gone before it could be watched
 
     def interrupt(self):
         self._send_signal(signal.SIGINT)
@@ -56,23 +98,25 @@ class Watched:
     def _open_pidfd(self):
         try:
             self.pidfd = os.pidfd_open(self.pid)
-        except OSError:  # not offered by this kernel or sandbox, or ended already
+        except ProcessLookupError:
+            self._reaped = True
+            return []
+        except (OSError, AttributeError):  # not offered by this kernel, sandbox or build of Python
             return []
         return [self.pidfd]
 
     def _own(self, parent_end, *others):
-        """Close these descriptors when this object goes; `parent_end` stays in no child forked later."""
-        _parent_ends.add(parent_end)
-        self.finalizer = util.Finalize(self, _close_ends, (parent_end, *others))
+        """Close these descriptors when this object goes."""
+        self.finalizer = util.Finalize(self, close_ends, (parent_end, *others))
 
     def _send_signal(self, sig):
-        if self.returncode is not None:
+        if self.returncode is not None or self._reaped:
             return
         try:
             signal.pidfd_send_signal(self.pidfd, sig)
         except ProcessLookupError:
             pass
-        except (OSError, TypeError):  # refused by the sandbox, or no pidfd to be had
+        except (OSError, TypeError, AttributeError):  # refused by the sandbox, or no pidfd to be had
             super()._send_signal(sig)
 
 
@@ -80,12 +124,15 @@ class Popen(Watched, popen_fork.Popen):
     """A child of this process, started by fork."""
 
     def __init__(self, process_obj):
+        self._owner = os.getpid()
         self._reaping = threading.Lock()
         super().__init__(process_obj)
 
     def _launch(self, process_obj):
-        super()._launch(process_obj)
-        status_r, parent_end = self.finalizer._args
+        with _noting:
+            super()._launch(process_obj)
+            status_r, parent_end = self.finalizer._args
+            _note_parent_end(parent_end)
         self.finalizer.cancel()
         self._watch(status_r, parent_end)
 
@@ -98,6 +145,8 @@ class Popen(Watched, popen_fork.Popen):
         self._own(parent_end, self.sentinel)
 
     def poll(self, flag=os.WNOHANG):
+        if self._owner != os.getpid():  # in a forked child, where the lock may be held by a thread that is not there
+            return self.returncode
         if self.returncode is None and flag == 0:
             self._wait_unreaped()
         with self._reaping:

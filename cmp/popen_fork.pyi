@@ -6,7 +6,6 @@ __all__ = ["Popen"]
 
 EXITCODE_UNKNOWN: int
 
-def write_first_words(fd: int, data: bytes) -> None: ...
 
 class Watched:
     pidfd: int | None

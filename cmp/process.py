@@ -3,6 +3,7 @@
 The state of a process (who it is, its children, its parent) stays in multiprocessing.process, so that logging
 and every other client of the standard library sees one truth.
 """
+import os
 from multiprocessing import process as _std
 from multiprocessing.process import active_children, current_process, parent_process
 
@@ -21,11 +22,9 @@ class BaseProcess(_std.BaseProcess):
 
     def __init__(self, group=None, target=None, name=None, args=(), kwargs=None, *, daemon=None):
         assert group is None, f"group argument must be None for now, not {group!r}"
-        for what, value in (("args", args), ("kwargs", kwargs)):
-            if value is not None and not hasattr(value, "__iter__"):
-                remedy = f"args=({value!r},)" if what == "args" else "kwargs={'name': value}"
-                raise TypeError(f"{what}={value!r} cannot be iterated over; for one argument write {remedy}")
-        super().__init__(group, target, name, args, kwargs or {}, daemon=daemon)
+        args = _converted(tuple, args, "args", f"for one argument write args=({args!r},)")
+        kwargs = _converted(dict, kwargs or {}, "kwargs", "write kwargs={'name': value}")
+        super().__init__(group, target, name, args, kwargs, daemon=daemon)
 
     def interrupt(self):
         """Send SIGINT to the process, which raises KeyboardInterrupt in its main thread."""
@@ -36,16 +35,38 @@ class BaseProcess(_std.BaseProcess):
         from . import context
         if self._start_method is not None:
             context._force_start_method(self._start_method)
+        parent_sentinel = _take_sentinel(parent_sentinel)
         if self.daemon:
             end_with_parent(self._parent_pid, -1 if parent_sentinel is None else parent_sentinel)
         return super()._bootstrap(parent_sentinel)
+
+
+def _converted(kind, value, what, remedy):
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what}={value!r} is no {kind.__name__}: {error}; {remedy}") from None
+
+
+# In a child that started as a fresh interpreter or came from the fork server: the pipe that ends with its parent.
+sentinel_from_start = None
+
+
+def _take_sentinel(given):
+    """The sentinel of this process; once, since a child that it forks has another one."""
+    global sentinel_from_start
+    own, sentinel_from_start = sentinel_from_start, None
+    if own is None:
+        return given
+    os.close(given)
+    return own
 
 
 def end_with_parent(parent_pid, sentinel=-1):
     """Have this process end at once when its parent process does; the log tells where that cannot be had."""
     try:
         _cmp.die_with_parent(parent_pid, sentinel)
-    except OSError as error:  # a sandbox without PR_SET_PDEATHSIG: as under the standard library
+    except Exception as error:  # a sandbox without PR_SET_PDEATHSIG, or an audit hook: as in the standard library
         from .util import sub_warning
         sub_warning("the end of the parent process will go unnoticed: %s", error)
 

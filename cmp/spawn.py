@@ -2,13 +2,13 @@
 
 The pipe to the child carries two short pickles only; the preparation data and the process object are in a
 memory file that the child inherits. So start() never waits for the child, however much it is given, and
-never hangs on one that dies while it starts.
+never hangs on one that dies while it starts. Only where there is no memory file to be had do they go through
+the pipe, as in the standard library.
 """
 import contextlib
 import io
 import operator
 import os
-import tempfile
 from multiprocessing import reduction
 from multiprocessing import spawn as _std
 from multiprocessing.spawn import (
@@ -21,7 +21,7 @@ from multiprocessing.spawn import (
     set_executable,
 )
 
-from . import _hook, context, process
+from . import _hook, context, popen_fork, process
 from ._std import fallback
 
 __all__ = ["_main", "freeze_support", "get_command_line", "get_executable", "get_preparation_data",
@@ -41,55 +41,96 @@ class _InChild:
         return self.function, self.args
 
 
-def _memory_file():
+def find(module):
+    """Code that imports this module of cmp, wherever it is and whatever `cmp` the current folder has."""
+    return f"import sys; sys.path.insert(0, {ROOT!r}); import {module}; sys.path.remove({ROOT!r})"
+
+
+def _memory_file(content):
+    """The content in a file without a name, or None where there is none to be had."""
     try:
-        return os.fdopen(os.memfd_create("cmp-start"), "w+b")
-    except OSError:  # refused by this kernel or sandbox
-        return tempfile.TemporaryFile()
+        file = os.fdopen(os.memfd_create("cmp-start"), "w+b")
+    except (OSError, AttributeError):
+        return None
+    try:
+        file.write(content)
+        file.seek(0)
+    except OSError:  # no memory, or RLIMIT_FSIZE
+        file.close()
+        return None
+    return file
 
 
 @contextlib.contextmanager
 def packed(popen, process_obj):
-    """While the child is started: the bytes to write into its pipe, and in a file all of `process_obj`."""
+    """While the child is started: all of `process_obj` in a file, and a pipe that tells that the parent lives.
+
+    Gives the bytes to write into the child's own pipe, and the end of the other one that the parent is to keep.
+    """
     data = get_preparation_data(process_obj._name)
-    with _memory_file() as file:
-        context.set_spawning_popen(popen)
+    sentinel, parent_end = popen_fork.parent_pipe()
+    with contextlib.ExitStack() as child_ends:
+        child_ends.enter_context(popen_fork.closing(sentinel))
         try:
-            reduction.dump(data, file)
-            reduction.dump(process_obj, file)
-            file.seek(0)
-            first_words = io.BytesIO()
-            reduction.dump(_first_word(popen, process_obj, file), first_words)
-            reduction.dump(_InChild(_load_process), first_words)
-        finally:
-            context.set_spawning_popen(None)
-        yield first_words.getvalue()
+            yield _pack(popen, process_obj, data, sentinel, child_ends), parent_end
+        except BaseException:
+            popen_fork.close_ends(parent_end)
+            raise
 
 
-def _first_word(popen, process_obj, file):
+def _pack(popen, process_obj, data, sentinel, child_ends):
+    context.set_spawning_popen(popen)
+    try:
+        content = io.BytesIO()
+        reduction.dump(data, content)
+        reduction.dump(process_obj, content)
+        file = _memory_file(content.getbuffer())
+        if file is None:  # through the pipe, as the standard library does
+            source = content.getvalue()
+        else:
+            child_ends.enter_context(file)
+            source = reduction.DupFd(file.fileno())
+        first_words = io.BytesIO()
+        reduction.dump(_first_word(process_obj, source, sentinel), first_words)
+        reduction.dump(_InChild(_load_process), first_words)
+        return first_words.getvalue()
+    finally:
+        context.set_spawning_popen(None)
+
+
+def _first_word(process_obj, source, sentinel):
     """What the child unpickles first: it finds cmp wherever it is, then prepares and returns the data."""
     family = {
         "start_method": context._default_context.get_start_method(allow_none=True),
         "installed": _hook.installed(),
-        "parent_pid": process_obj._parent_pid if process_obj.daemon and popen.method == "spawn" else None,
+        "parent_pid": process_obj._parent_pid if process_obj.daemon else None,
+        "sentinel": reduction.DupFd(sentinel),
     }
-    find_cmp = f"import sys\nif {ROOT!r} not in sys.path: sys.path.append({ROOT!r})"
-    load = _InChild(_load_preparation_data, reduction.DupFd(file.fileno()), family)
-    return _InChild(operator.getitem, [_InChild(exec, find_cmp), load], 1)
+    load = _InChild(_load_preparation_data, source, family)
+    return _InChild(operator.getitem, [_InChild(exec, find("cmp.spawn")), load], 1)
+
+
+def write_and_close(descriptor, data):
+    """Write into the pipe of a child; one that is dead already is found out by who waits for it."""
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb", buffering=0) as pipe:
+        while data:
+            data = data[pipe.write(data):]
 
 
 _unread = None
 
 
-def _load_preparation_data(dup_fd, family):
+def _load_preparation_data(source, family):
     """In the child: become a member of the family, then return the data that prepare() is given."""
     global _unread
+    process.sentinel_from_start = sentinel = family["sentinel"].detach()
+    os.set_inheritable(sentinel, False)
     if family["parent_pid"] is not None:
-        process.end_with_parent(family["parent_pid"])
+        process.end_with_parent(family["parent_pid"], sentinel)
     if family["installed"]:
         _hook.install()
     context._default_context.set_start_method(family["start_method"], force=True)
-    _unread = os.fdopen(dup_fd.detach(), "rb")
+    _unread = io.BytesIO(source) if isinstance(source, bytes) else os.fdopen(source.detach(), "rb")
     return reduction.pickle.load(_unread)
 
 

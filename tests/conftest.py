@@ -1,9 +1,10 @@
 """What every test of cmp is held to: a time limit, and nothing left behind.
 
-A test that hangs fails: the stacks of all its processes go to stderr (PYTHONFAULTHANDLER makes SIGABRT print
+A test that hangs, or a fixture of it, fails: the stacks of all its processes go to stderr (PYTHONFAULTHANDLER makes SIGABRT print
 them), its children are killed, and the test ends with TimeLimitExceeded. A test that leaves a process or a
 file in /dev/shm behind fails too.
 """
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -29,12 +30,14 @@ class TimeLimitExceeded(BaseException):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): time limit of the test, {LIMIT} without it")
+    # A job started with nohup or & has SIGINT ignored, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     libc = ctypes.CDLL(None)
     # Orphans of a test come to us, so that they are seen.
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    # A /dev/shm of our own where that is allowed, so that other programs' files are not taken for ours.
-    if libc.unshare(CLONE_NEWNS) == 0:
-        libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    # A /dev/shm of our own where that is allowed, so that other programs' files are not taken for ours; and only
+    # where it stays ours: a mount that is not private would go over everybody's.
+    if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:
         libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, None)
 
 
@@ -91,13 +94,14 @@ def show_stacks_and_kill():
         time.sleep(pause)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
+@contextlib.contextmanager
+def time_limit(item, phase, more=0):
+    """One phase of the test has the limit for itself: the test, or what its fixtures do before or after it."""
     marker = item.get_closest_marker("limit")
-    limit = marker.args[0] if marker else LIMIT
+    limit = (marker.args[0] if marker else LIMIT) + more
 
     def on_alarm(signum, frame):
-        print(f"\n== {item.nodeid} exceeds its limit of {limit} s", file=sys.stderr)
+        print(f"\n== {phase} of {item.nodeid} exceeds its limit of {limit} s", file=sys.stderr)
         faulthandler.dump_traceback(file=sys.__stderr__)
         show_stacks_and_kill()
         raise TimeLimitExceeded(f"{limit} s")
@@ -106,11 +110,29 @@ def pytest_runtest_call(item):
     signal.setitimer(signal.ITIMER_REAL, limit)
     faulthandler.dump_traceback_later(limit + 30, exit=True)  # for a wait that no signal gets through to
     try:
-        return (yield)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with time_limit(item, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with time_limit(item, "call"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    with time_limit(item, "teardown", more=10):  # for what nothing_left_behind waits for
+        return (yield)
 
 
 def wait_until(condition, seconds=10):

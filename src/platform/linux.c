@@ -125,8 +125,8 @@ void cmp_pending(cmp_word *park)
        the store is in program order with the stores around it, which is all
        that the exit of this very thread needs, on every CPU. */
     compiler_barrier();
-    *(void *volatile *)&robust->list_op_pending =
-        park == NULL ? NULL : (char *)park - robust->futex_offset;
+    *(struct robust_list *volatile *)&robust->list_op_pending =
+        park == NULL ? NULL : (void *)((char *)park - robust->futex_offset);
     compiler_barrier();
 }
 

@@ -22,6 +22,9 @@
 #define SYS_futex_waitv 449
 #endif
 
+/* The robust list's offsets, timespecs and start times are read as 64 bits.  */
+_Static_assert(sizeof(long) == 8, "cmp needs a 64-bit system");
+
 struct robust_list_head;
 
 /* linux.c */

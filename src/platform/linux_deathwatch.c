@@ -32,11 +32,13 @@ struct stage {
 
 static void conclude(struct stage *s, int result)
 {
+    /* SYNC release: pairs with conclusion; the child's steps come before its word. */
     store_release(&s->result, (uint32_t)result);
 }
 
 static int conclusion(struct stage *s)
 {
+    /* SYNC acquire: pairs with conclude, perhaps of a process that still runs. */
     return (int)load_acquire(&s->result);
 }
 
@@ -79,7 +81,9 @@ static int set_death_signal(int sig)
 
 static bool requeue_one(cmp_word *from, cmp_word *to)
 {
-    /* Wake none, move one, provided that *from is what it is. */
+    /* Wake none, move one, provided that *from is what it is.
+       SYNC seq_cst: as the kernel's own comparison; pairs with its marking of the
+       word at a death.  An older value would only fail, and be tried again. */
     return syscall(SYS_futex, from, FUTEX_CMP_REQUEUE, 0, (void *)1, to,
                    load_seqcst(from)) == 1;
 }
@@ -117,7 +121,10 @@ static void die_holding(struct stage *s, uint32_t value, bool listed)
     } else {
         head.list_op_pending = &s->entry;
     }
+    /* SYNC release: with the next one; the word holds its value before ready. */
     store_release(&s->word, value);
+    /* SYNC release: pairs with the load of ready in sleep_until_death, which else
+       could sleep on a word that is not in place. */
     store_release(&s->ready, 1);
     wait_for_sleeper(s);
     kill_hard((pid_t)syscall(SYS_getpid));
@@ -142,6 +149,7 @@ static int sleep_until_death(struct stage *s, bool listed)
     while (rc == -EINTR);
     if (rc < 0)
         return rc == -ETIMEDOUT ? 0 : rc;
+    /* SYNC seq_cst: pairs with the kernel's marking of the word, before its wake. */
     return !listed || (load_seqcst(&s->word) & FUTEX_OWNER_DIED) != 0;
 }
 
@@ -167,6 +175,8 @@ static void await_parent_death(struct stage *s)
     int rc = set_death_signal(SIGKILL);
     if (rc < 0)
         conclude(s, rc);
+    /* SYNC release: pairs with end_as_parent, which else could end before the death
+       signal is set. */
     store_release(&s->ready, 1);
     for (int i = 0; i < CHILD_NAPS; i++)
         nap();
@@ -183,6 +193,7 @@ static void end_as_parent(struct stage *s)
         conclude(s, child);
         return;
     }
+    /* SYNC acquire: pairs with the store of ready in await_parent_death. */
     for (int i = 0; i < CHILD_NAPS && !load_acquire(&s->ready); i++)
         nap();
 }

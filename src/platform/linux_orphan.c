@@ -8,15 +8,14 @@
 #include "../core/cmp.h"
 #include "linux.h"
 
-#define NO_FD UINT32_MAX
+#define BY_FD (UINT32_C(1) << 31) /* beyond any pid and any descriptor */
 
-/* Read by the signal handler.  armed_by is 0 while the others change, and differs
-   from getpid() in a forked child, which inherits handler and memory but is not
-   watched. */
-static cmp_word armed_by;
-static cmp_word watched_parent;
-static cmp_word watched_fd; /* NO_FD: by the signal of the parent's death */
-static cmp_word watch_signal;
+/* Read by the signal handler, in any thread and at any moment: so what is watched
+   is one word, which changes in one step.  armed_by differs from getpid() in a
+   forked child, which inherits handler and memory but is not watched. */
+static cmp_word armed_by;     /* pid; 0: nobody */
+static cmp_word watched;      /* the parent's pid, or BY_FD | the sentinel */
+static cmp_word watch_signal; /* not for the handler */
 
 static bool hung_up(int fd)
 {
@@ -26,16 +25,16 @@ static bool hung_up(int fd)
 
 static bool orphaned(void)
 {
-    uint32_t fd = load_relaxed(&watched_fd);
-    return fd == NO_FD ? (uint32_t)getppid() != load_relaxed(&watched_parent)
-                       : hung_up((int)fd);
+    uint32_t what = load_relaxed(&watched);
+    return what & BY_FD ? hung_up((int)(what & ~BY_FD)) : (uint32_t)getppid() != what;
 }
 
 static void on_signal(int sig)
 {
     int saved = errno;
     (void)sig;
-    /* SYNC acquire: pairs with the store of armed_by in watch. */
+    /* SYNC acquire: pairs with the store of armed_by in watch; without it a child
+       of a fork could judge by what its parent watched. */
     if (load_acquire(&armed_by) == (uint32_t)getpid() && orphaned())
         _exit(CMP_EXIT_PARENT_DIED);
     errno = saved;
@@ -85,63 +84,78 @@ static int set_async(int fd, bool on)
 /* Have the signal sent; then look, for the parent may have died before. */
 static int arm(void)
 {
-    uint32_t fd = load_relaxed(&watched_fd);
-    int sig = (int)load_relaxed(&watch_signal);
+    uint32_t what = load_relaxed(&watched);
+    int sig = (int)load_relaxed(&watch_signal), fd = (int)(what & ~BY_FD);
     int rc = 0;
 
-    if (fd == NO_FD) {
+    if (!(what & BY_FD)) {
         if (prctl(PR_SET_PDEATHSIG, sig) < 0)
             return -errno;
     } else {
-        if (fcntl((int)fd, F_SETOWN, getpid()) < 0 || fcntl((int)fd, F_SETSIG, sig) < 0)
+        if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, sig) < 0)
             return -errno;
-        rc = set_async((int)fd, true);
+        rc = set_async(fd, true);
     }
     if (rc == 0 && orphaned())
         _exit(CMP_EXIT_PARENT_DIED);
     return rc;
 }
 
-static int disarm(void)
+static int disarm(uint32_t what)
 {
-    uint32_t fd = load_relaxed(&watched_fd);
-    if (fd != NO_FD)
-        return set_async((int)fd, false);
+    if (what & BY_FD)
+        return set_async((int)(what & ~BY_FD), false);
     return prctl(PR_SET_PDEATHSIG, 0) < 0 ? -errno : 0;
 }
 
 static bool armed_here(void)
 {
+    /* SYNC acquire: pairs with the store of armed_by in watch, perhaps by another
+       thread; else arm and disarm could act on what was watched before. */
     return load_acquire(&armed_by) == (uint32_t)getpid();
 }
 
-static int watch(int parent_pid, uint32_t fd)
+/* After a failure: what was watched before is watched still.  A signal that came
+   meanwhile was judged by the other, so look. */
+static void watch_as_before(uint32_t what, int sig)
 {
-    if (armed_here())
-        disarm(); /* fails only if the old sentinel was closed, which disarms too */
-    store_release(&armed_by, 0);
+    store_relaxed(&watched, what);
+    store_relaxed(&watch_signal, (uint32_t)sig);
+    if (orphaned())
+        _exit(CMP_EXIT_PARENT_DIED);
+}
+
+static int watch(uint32_t what)
+{
+    bool again = armed_here();
+    uint32_t before = load_relaxed(&watched);
+    int sig_before = (int)load_relaxed(&watch_signal);
     int sig = catch_signal();
     if (sig < 0)
         return sig;
-    store_relaxed(&watched_parent, (uint32_t)parent_pid);
-    store_relaxed(&watched_fd, fd);
+    store_relaxed(&watched, what);
     store_relaxed(&watch_signal, (uint32_t)sig);
-    /* SYNC release: pairs with on_signal, which reads the others after it. */
+    /* SYNC release: pairs with on_signal and armed_here, which read the others
+       after it. */
     store_release(&armed_by, (uint32_t)getpid());
     int rc = arm();
-    if (rc < 0)
-        store_release(&armed_by, 0);
+    if (rc < 0 && again)
+        watch_as_before(before, sig_before);
+    else if (rc < 0)
+        store_relaxed(&armed_by, 0);
+    else if (again && before != what && (before | what) & BY_FD)
+        disarm(before); /* fails only if the old sentinel was closed, which disarms too */
     return rc;
 }
 
-static int watch_sentinel(int parent_pid, int fd)
+static int watch_sentinel(int fd)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
         return -EINVAL; /* a file accepts O_ASYNC and never signals */
-    return watch(parent_pid, (uint32_t)fd);
+    return watch(BY_FD | (uint32_t)fd);
 }
 
 int cmp_die_with_parent(int parent_pid, int sentinel_fd)
@@ -152,17 +166,17 @@ int cmp_die_with_parent(int parent_pid, int sentinel_fd)
         return -EINVAL;
     pid_t ppid = getppid();
     if (ppid == parent_pid)
-        return watch(parent_pid, NO_FD);
+        return watch((uint32_t)parent_pid);
     /* A parent outside our pid namespace reads as 0, and its pid means nothing
        here. */
     if (ppid != 0 && cmp_is_alive(&parent) == 0)
         _exit(CMP_EXIT_PARENT_DIED);
-    return sentinel_fd < 0 ? -ECHILD : watch_sentinel(parent_pid, sentinel_fd);
+    return sentinel_fd < 0 ? -ECHILD : watch_sentinel(sentinel_fd);
 }
 
 int cmp_parent_watch_off(void)
 {
-    return armed_here() ? disarm() : 0;
+    return armed_here() ? disarm(load_relaxed(&watched)) : 0;
 }
 
 int cmp_parent_watch_on(void)

@@ -19,7 +19,11 @@
              thread of the parent ended: cmp_parent_watch_off() before exec.
    Others    setuid and its like clear a watch of the first kind (below): call
              again afterwards.  A signal mask that blocks the signal in every
-             thread suspends the watch.  */
+             thread suspends the watch.  So does a program that installs a
+             handler of its own for the signal: SIGRTMAX-3, or the next one down
+             that was free.  When the forking thread ends, the parent living on,
+             the signal interrupts one system call of this process; C code that
+             makes one of those that do not restart (poll, nanosleep) sees EINTR.  */
 #ifndef CMP_ORPHAN_H
 #define CMP_ORPHAN_H
 
@@ -32,7 +36,7 @@
    pipe, or a socket, of which only parent_pid holds the other end; the caller
    keeps it open, and no other process calls this on the same pipe.
    May be called again, also with another parent or sentinel.  Does not return if
-   parent_pid is already dead.  0; -EINVAL: parent_pid < 1, or the sentinel is
+   parent_pid is already dead.  On failure an earlier watch stays.  0; -EINVAL: parent_pid < 1, or the sentinel is
    neither pipe nor socket; -ECHILD: not our parent, and no sentinel (< 0) given;
    -EBADF: sentinel_fd is not open; -EBUSY: every real-time signal is in use; or
    what prctl refused with.  */

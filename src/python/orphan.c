@@ -38,6 +38,18 @@ static int install_hook(void)
     return -1;
 }
 
+/* As pycmp_raise(-ECHILD), but with the remedy.  */
+static PyObject *raise_not_our_parent(int pid)
+{
+    PyObject *text = PyUnicode_FromFormat(
+        "process %d is not the parent of this one: pass a sentinel", pid);
+    PyObject *args = text == NULL ? NULL : Py_BuildValue("(iN)", ECHILD, text);
+    if (args != NULL)
+        PyErr_SetObject(PyExc_ChildProcessError, args);
+    Py_XDECREF(args);
+    return NULL;
+}
+
 static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args,
                                  Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -55,9 +67,7 @@ static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args
         return NULL;
     int rc = cmp_die_with_parent((int)parent_pid, (int)sentinel);
     if (rc == -ECHILD)
-        return PyErr_Format(PyExc_ValueError,
-                            "process %d is not the parent of this one: pass a sentinel",
-                            (int)parent_pid);
+        return raise_not_our_parent((int)parent_pid);
     if (rc < 0)
         return pycmp_raise(rc);
     Py_RETURN_NONE;
@@ -70,8 +80,9 @@ PyDoc_STRVAR(die_with_parent_doc,
 "From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies.\n"
 "\n"
 "Needs sentinel, the read end of a pipe that parent_pid alone holds the other\n"
-"end of, if parent_pid is not the parent of this process.  Call it from the\n"
-"main thread.  Does not return if parent_pid is already dead.");
+"end of, if parent_pid is not the parent of this process; ChildProcessError\n"
+"without one.  Call it from the main thread.  Does not return if parent_pid is\n"
+"already dead.  When it raises, an earlier watch stays.");
 
 PyMethodDef pycmp_orphan_methods[] = {
     {"die_with_parent", (PyCFunction)(void (*)(void))die_with_parent,

@@ -17,6 +17,15 @@ typedef struct {
     PyObject *translate; /* called like function; returns the name to use */
 } Redirect;
 
+/* The garbage collector may have cleared what others can still call.  */
+static bool is_cleared(Redirect *self)
+{
+    if (self->function != NULL && self->translate != NULL)
+        return false;
+    PyErr_SetString(PyExc_ReferenceError, "this Redirect was cleared by the garbage collector");
+    return true;
+}
+
 /* Whether name is the package or a module in it.  */
 static bool is_in_package(Redirect *self, PyObject *name)
 {
@@ -68,6 +77,8 @@ static PyObject *Redirect_vectorcall(PyObject *callable, PyObject *const *args,
     Redirect *self = (Redirect *)callable;
     Py_ssize_t at = position_of_name((size_t)PyVectorcall_NARGS(nargsf), kwnames);
 
+    if (is_cleared(self))
+        return NULL;
     if (at >= 0 && is_in_package(self, args[at]))
         return call_translated(self, args, nargsf & ~PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames, at);
     return PyObject_Vectorcall(self->function, args, nargsf, kwnames);
@@ -91,13 +102,24 @@ static PyObject *Redirect_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return (PyObject *)self;
 }
 
-/* __name__, __doc__, __wrapped__ and all else are the function's.  */
+/* What every type has of its own, and hides the function's.  */
+static bool hides(PyObject *name)
+{
+    return PyUnicode_CompareWithASCIIString(name, "__module__") == 0 ||
+           PyUnicode_CompareWithASCIIString(name, "__doc__") == 0;
+}
+
+/* __name__, __module__, __doc__ and all that is not here are the function's.  */
 static PyObject *Redirect_getattro(PyObject *self, PyObject *name)
 {
-    PyObject *value = PyObject_GenericGetAttr(self, name);
-    if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return value;
-    PyErr_Clear();
+    if (!hides(name)) {
+        PyObject *value = PyObject_GenericGetAttr(self, name);
+        if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
+            return value;
+        PyErr_Clear();
+    }
+    if (is_cleared((Redirect *)self))
+        return NULL;
     return PyObject_GetAttr(((Redirect *)self)->function, name);
 }
 
@@ -126,6 +148,17 @@ static void Redirect_dealloc(Redirect *self)
     Py_DECREF(type);
 }
 
+/* Pickled by name, as the function that it stands in for would be.  */
+static PyObject *Redirect_reduce(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return PyObject_GetAttrString(self, "__qualname__");
+}
+
+static PyMethodDef Redirect_methods[] = {
+    {"__reduce__", Redirect_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMemberDef Redirect_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Redirect, vectorcall), READONLY, NULL},
     {"__wrapped__", T_OBJECT_EX, offsetof(Redirect, function), READONLY,
@@ -149,6 +182,7 @@ static PyType_Slot Redirect_slots[] = {
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_getattro, Redirect_getattro},
     {Py_tp_members, Redirect_members},
+    {Py_tp_methods, Redirect_methods},
     {0, NULL},
 };
 

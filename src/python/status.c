@@ -1,7 +1,8 @@
 /* status.c -- the one place where a status of the core becomes an exception.
 
-   -ENOMEM is MemoryError.  Any other is the OSError of its number, which Python
-   refines: -ESRCH is ProcessLookupError, -EPERM PermissionError, and so on.  */
+   -ENOMEM is MemoryError.  Any other is the OSError of its number, of the subclass
+   that PyErr_SetFromErrno chooses: -ESRCH is ProcessLookupError, -ECHILD
+   ChildProcessError, -EPERM PermissionError, and so on.  */
 #include "module.h"
 
 PyObject *pycmp_raise(int rc)

@@ -48,7 +48,11 @@ for source in src/core/*.c src/platform/*.c; do
 done
 
 # shellcheck disable=SC2086
-python_symbols=$(nm -u $objects | grep -E ' _?Py' | sort -u)
+undefined=$(nm -u $objects) || {
+    echo "nm (of binutils) is needed to see that src/core and src/platform do not know Python" >&2
+    exit 1
+}
+python_symbols=$(echo "$undefined" | grep -E ' _?Py' | sort -u)
 if [ -n "$python_symbols" ]; then
     echo "src/core and src/platform must not know Python:" $python_symbols >&2
     exit 1

@@ -1,6 +1,7 @@
 /* Description: a process ends when its parent process dies, while it sleeps and
    while it computes, however early the parent dies; and goes on when only the thread
    that forked it ends.  (By signal; by sentinel: test_sentinel.c.) */
+#include <fcntl.h>
 #include "orphans.h"
 
 static pid_t child_of_me(enum how how)
@@ -305,6 +306,42 @@ static void test_choice_of_signal(void)
     CHECK_EQ(status_of(child), 0);
 }
 
+/* Arming fails (a path cannot be made to signal): the watch of before goes on. */
+static void test_failure_changes_nothing(void)
+{
+    reset();
+    pid_t parent = fork_child();
+    if (parent == 0) {
+        pid_t me = getpid();
+        if (fork_child() == 0) {
+            int fds[2];
+            char path[64];
+            store_release(&page->child, (uint32_t)getpid());
+            CHECK_EQ(cmp_die_with_parent(me, -1), 0);
+            int sig = pdeath_signal();
+            CHECK_EQ(pipe(fds), 0);
+            snprintf(path, sizeof path, "/proc/self/fd/%d", fds[0]);
+            int fd = open(path, O_PATH);
+            CHECK(fd >= 0);
+            CHECK_EQ(cmp_die_with_parent(getpid(), fd), -EBADF);
+            CHECK_EQ(cmp_die_with_parent(getpid(), -1), -ECHILD);
+            CHECK_EQ(pdeath_signal(), sig);
+            close(fds[1]); /* the pipe that is not watched ends */
+            raise(sig);
+            if (n_failed)
+                _exit(1);
+            stay(SLEEPING);
+        }
+        for (;;)
+            pause();
+    }
+    await(&page->ready);
+    pid_t child = (pid_t)load_acquire(&page->child);
+    check_lives(child);
+    kill_and_reap(parent);
+    check_gone(child);
+}
+
 /* What the watched process sleeps in goes on when the signal comes for nothing. */
 static void test_calls_are_restarted(void)
 {
@@ -382,6 +419,7 @@ int main(void)
     test_stopped();
     test_inherited_mask();
     test_choice_of_signal();
+    test_failure_changes_nothing();
     test_calls_are_restarted();
     test_second_call_after_setuid();
     return done();

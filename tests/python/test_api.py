@@ -386,3 +386,17 @@ def test_pickles_load_without_cmp():
     shown = plain("for v in pickle.load(sys.stdin.buffer): print(type(v).__module__, repr(v))\n"
                   "assert 'cmp' not in sys.modules", pickle.dumps(objects))
     assert shown.splitlines() == [f"{type(value).__module__} {value!r}" for value in objects]
+
+
+def test_submodules_without_an_import_of_their_own():
+    """multiprocessing.connection.wait after `import multiprocessing` alone: there as soon as a process was joined."""
+    program = """
+import cmp
+print(cmp.connection.wait([], 0), cmp.util.Finalize.__name__, cmp.pool.Pool.__module__)
+try:
+    cmp.nothing
+except AttributeError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (ran.stdout, ran.stderr) == ("[] Finalize cmp.pool\nmodule 'cmp' has no attribute 'nothing'\n", "")

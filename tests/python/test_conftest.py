@@ -31,6 +31,29 @@ def test_hangs(how):
     assert (ran.stdout + ran.stderr).count("in sleep_in_the_child") >= 2
 
 
+def test_fixtures_that_hang_fail(tmp_path):
+    ran = run_pytest(tmp_path, """
+import pytest, subprocess
+@pytest.fixture
+def hangs_before():
+    subprocess.run(["sleep", "100"])
+@pytest.fixture
+def hangs_after():
+    yield
+    subprocess.run(["sleep", "100"])
+@pytest.mark.limit(1)
+def test_before(hangs_before):
+    pass
+@pytest.mark.limit(1)
+def test_after(hangs_after):
+    pass
+""")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "1 passed, 2 errors" in ran.stdout
+    assert "TimeLimitExceeded: 1 s" in ran.stdout and "TimeLimitExceeded: 11 s" in ran.stdout
+    assert "in hangs_before" in ran.stdout + ran.stderr and "in hangs_after" in ran.stdout + ran.stderr
+
+
 def test_process_left_behind_fails(tmp_path):
     ran = run_pytest(tmp_path, """
 import subprocess

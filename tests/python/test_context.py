@@ -20,7 +20,8 @@ def test_same_default_as_this_python():
 
 def test_start_methods_default_first():
     methods = cmp.get_all_start_methods()
-    assert methods[0] == cmp.context._default_context._default_context.get_start_method()
+    program = "import multiprocessing; print(multiprocessing.get_start_method())"
+    assert methods[0] == subprocess.check_output([sys.executable, "-c", program], text=True).strip()
     assert sorted(methods) == sorted(std_start_methods()) == ["fork", "forkserver", "spawn"]
 
 
@@ -211,3 +212,57 @@ if __name__ == "__main__":
         process.join()
 """, *["x" * 1000] * 400)
     assert ran.stdout.splitlines() == ["401"] * 3, ran.stderr[-500:]
+
+
+def test_fork_server_knows_the_programs_arguments(tmp_path):
+    """__main__ is imported in the server with the sys.argv of the program."""
+    ran = run_program(tmp_path, """
+import cmp, sys
+mode = sys.argv[1]
+def child(queue):
+    queue.put((mode, sys.argv[1:]))
+if __name__ == "__main__":
+    ctx = cmp.get_context("forkserver")
+    queue = ctx.SimpleQueue()
+    process = ctx.Process(target=child, args=(queue,))
+    process.start()
+    print(queue.get())
+    process.join()
+""", "fast", "caf\u00e9")
+    assert (ran.stdout, ran.stderr) == ("('fast', ['fast', 'caf\u00e9'])\n", "")
+
+
+def test_fork_server_outlives_a_main_that_exits(tmp_path):
+    ran = run_program(tmp_path, """
+import cmp, os, sys
+def child():
+    print("ran", flush=True)
+if __name__ == "__main__":
+    process = cmp.get_context("forkserver").Process(target=child)
+    process.start()
+    process.join()
+    print(process.exitcode)
+elif os.path.basename(sys.argv[0]) == "program.py" and not hasattr(sys, "seen"):
+    sys.seen = True
+    sys.exit(3)
+""")
+    assert (ran.stdout, ran.stderr) == ("ran\n0\n", "")
+
+
+def test_long_path(tmp_path):
+    """800 folders on sys.path fit into the command line of the fork server."""
+    ran = run_program(tmp_path, """
+import cmp, sys
+sys.path += [f"/no/such/folder/{i}/" + "x" * 80 for i in range(800)]
+def child(queue):
+    queue.put(len(sys.path) > 800)
+if __name__ == "__main__":
+    for method in ("spawn", "forkserver"):
+        ctx = cmp.get_context(method)
+        queue = ctx.SimpleQueue()
+        process = ctx.Process(target=child, args=(queue,))
+        process.start()
+        print(queue.get())
+        process.join()
+""")
+    assert (ran.stdout, ran.stderr) == ("True\nTrue\n", "")

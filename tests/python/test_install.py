@@ -96,3 +96,60 @@ exec("import multiprocessing; print(multiprocessing.__name__)")
 timeit.timeit("print(multiprocessing.__name__)", "import multiprocessing", number=1)
 code.InteractiveInterpreter().runsource("import multiprocessing; print(multiprocessing.__name__)")
 """, tmp_path) == ["cmp", "cmp", "cmp"]
+
+
+WRAPPER = """
+import builtins
+wrapped = builtins.__import__
+def wrapper(name, *args, **kwargs):
+    return wrapped(name, *args, **kwargs)
+builtins.__import__ = wrapper
+"""
+USES = """
+import multiprocessing, concurrent.futures, logging.handlers
+from concurrent.futures import ProcessPoolExecutor
+if __name__ == "__main__":
+    with multiprocessing.Pool(2) as pool:
+        print(multiprocessing.__name__, pool.map(abs, [1, -2]))
+    with ProcessPoolExecutor(1) as executor:
+        print(type(executor._mp_context).__module__, list(executor.map(abs, [-3])))
+"""
+
+
+@pytest.mark.parametrize("program", [
+    "import cmp; cmp.install()" + WRAPPER + USES,
+    WRAPPER + "import cmp; cmp.install()" + USES,
+], ids=["wrapped afterwards", "wrapped before"])
+def test_beside_another_wrapper_of_import(tmp_path, program):
+    """Lazy-import libraries and tracers put a function of theirs into builtins.__import__."""
+    assert run(program, tmp_path) == ["cmp [1, 2]", "cmp.context [3]"]
+
+
+def test_found_through_a_path_that_is_not_normal(tmp_path):
+    import os
+
+    import cmp
+    folder = os.path.dirname(os.path.abspath(cmp.__file__))
+    assert run(f"""
+import sys
+sys.path.insert(0, {os.path.join(folder, "..")!r})
+import cmp; cmp.install()
+{USES}""", tmp_path) == ["cmp [1, 2]", "cmp.context [3]"]
+
+
+def test_import_without_a_python_frame(tmp_path):
+    assert run("""
+import cmp; cmp.install()
+import atexit
+atexit.register(print, "end")
+atexit.register(__import__, "multiprocessing.pool")
+""", tmp_path) == ["end"]
+
+
+def test_import_functions_can_be_pickled(tmp_path):
+    assert run("""
+import cmp; cmp.install()
+import importlib, pickle, copy
+print(pickle.loads(pickle.dumps(importlib.import_module)) is importlib.import_module,
+      pickle.loads(pickle.dumps(__import__)) is __import__, copy.copy(__import__) is __import__)
+""", tmp_path) == ["True True True"]

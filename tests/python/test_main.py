@@ -112,7 +112,8 @@ def test_after_the_exception_only_the_program_is_in_the_traceback(folder):
 
 def test_unknown_option_and_missing_argument(folder):
     ran = run(["-m", "cmp", "-q"], folder)
-    assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "unknown option -q")
+    assert (ran.returncode, ran.stderr.splitlines()[0]) == (
+        2, "unknown option -q; options of Python come before: python -q -m cmp ...")
     ran = run(["-m", "cmp", "-m"], folder)
     assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "argument expected for the -m option")
 
@@ -203,6 +204,19 @@ def test_objects_of_the_programs_classes_come_back(tmp_path, method):
     (tmp_path / "own.py").write_text(RETURNS_ITS_OWN)
     for arguments in (["own.py", method], ["-m", "own", method]):
         assert_same(*both(arguments, tmp_path))
+
+
+def test_current_folder_removed(folder, tmp_path_factory):
+    """As plain python: an absolute script runs."""
+    script = tmp_path_factory.mktemp("scripts") / "show.py"
+    script.write_text("import sys\nprint(sys.argv, sys.path[0], __file__)\n")
+    for arguments in ([str(script), "a"], ["-c", "import sys; print(sys.argv)"]):
+        told = []
+        for runner in ([], ["-m", "cmp"]):
+            program = f"import os, shutil, sys; os.mkdir('x'); os.chdir('x'); os.rmdir('../x'); " \
+                      f"os.execv(sys.executable, {[sys.executable, *runner, *arguments]!r})"
+            told.append(run(["-c", program], folder))
+        assert_same(*told)
 
 
 def test_interactive_session(tmp_path):

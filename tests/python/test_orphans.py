@@ -10,16 +10,24 @@ from conftest import wait_until
 
 PARENT = """
 import cmp, os, signal, sys, threading, time
+def arrived():
+    os.write(1, b"arrived\\n")
 def compute():
+    arrived()
     while True:
         pass
 def sleep():
+    arrived()
     time.sleep(100)
 def blocked():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    cmp.Event().wait()
+    event = cmp.Event()
+    arrived()
+    event.wait()
 def wait_for_the_queue():
-    cmp.Queue().get()
+    queue = cmp.Queue()
+    arrived()
+    queue.get()
 def with_threads():
     threading.Thread(target=compute, daemon=True).start()
     time.sleep(100)
@@ -59,9 +67,14 @@ def run_parent(tmp_path, *arguments):
     """Start PARENT; returns it and the pids that it printed."""
     (tmp_path / "parent.py").write_text(PARENT)
     parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", *arguments], stdout=subprocess.PIPE, text=True)
-    lines = list(iter(parent.stdout.readline, "ready\n"))
-    assert parent.poll() is None, lines
-    return parent, [int(line) for line in lines]
+    lines = set()
+    pids = []
+    while not {"ready", "arrived"} <= lines:  # the child is in its target, so that nothing is killed half made
+        line = parent.stdout.readline().strip()
+        assert line, lines
+        lines.add(line)
+        pids += [int(line)] if line.isdigit() else []
+    return parent, pids
 
 
 def kill(parent):
@@ -104,6 +117,64 @@ def test_stopped_parent_is_not_a_dead_one(tmp_path, method):
     assert not wait_until(lambda: not alive(child), 1)
     kill(parent)
     assert wait_until(lambda: not alive(child), 10)
+
+
+def test_while_the_child_imports_the_main_module(tmp_path, method):
+    """Under spawn and forkserver that may take long; the child is watched from its first moment."""
+    (tmp_path / "parent.py").write_text("""
+import cmp, os, sys, time
+if __name__ != "__main__":
+    os.write(1, b"importing %d\\n" % os.getpid())
+    time.sleep(100)
+def child():
+    os.write(1, b"importing %d\\n" % os.getpid())
+    time.sleep(100)
+if __name__ == "__main__":
+    cmp.set_forkserver_preload(["os"])
+    cmp.get_context(sys.argv[1]).Process(target=child, daemon=True).start()
+    time.sleep(100)
+""")
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", method], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline().split()[1])
+    kill(parent)
+    assert wait_until(lambda: not alive(child), 10)
+
+
+def test_siblings_forked_while_a_child_starts(tmp_path, method):
+    """A fork in another thread, at any moment of start(), must not keep the parent alive in a child's eyes."""
+    (tmp_path / "parent.py").write_text("""
+import cmp, os, sys, threading, time
+def child():
+    time.sleep(100)
+def fork_on_and_on():
+    while len(siblings) < 60:
+        if (pid := os.fork()) == 0:
+            os.close(1)
+            time.sleep(100)
+            os._exit(0)
+        siblings.append(pid)
+if __name__ == "__main__":
+    siblings, ctx = [], cmp.get_context(sys.argv[1])
+    ctx.Process(target=print).start()
+    thread = threading.Thread(target=fork_on_and_on)
+    thread.start()
+    children = []
+    while thread.is_alive() or len(children) < 10:
+        children.append(ctx.Process(target=child, daemon=True))
+        children[-1].start()
+    thread.join()
+    print([process.pid for process in children], siblings, sep=";", flush=True)
+    time.sleep(100)
+""")
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", method], stdout=subprocess.PIPE, text=True)
+    children, siblings = ([int(pid) for pid in pids.strip("[] \n").split(",")]
+                          for pids in next(line for line in parent.stdout if ";" in line).split(";"))
+    kill(parent)
+    gone = wait_until(lambda: not any(map(alive, children)), 10)
+    outlived = [alive(pid) for pid in siblings]
+    for pid in siblings:
+        os.kill(pid, signal.SIGKILL)
+    assert gone and all(outlived)
 
 
 def test_pool_workers_end(tmp_path, method):

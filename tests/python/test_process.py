@@ -1,5 +1,6 @@
 """Process objects: everything a user sees of one, under every start method."""
 import builtins
+import faulthandler
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ def leave_at_once(code):
 
 
 def kill_self(signum):
+    faulthandler.disable()  # or a passing test would print how it crashed
     os.kill(os.getpid(), signum)
 
 
@@ -266,8 +268,10 @@ def see_parent(queue):
 
 @pytest.mark.parametrize(("given", "error"), [
     ({"group": 5}, "AssertionError: group argument must be None for now, not 5"),
-    ({"target": print, "args": 5}, r"TypeError: args=5 cannot be iterated over; for one argument write args=\(5,\)"),
-    ({"target": print, "kwargs": 5}, "TypeError: kwargs=5 cannot be iterated over"),
+    ({"target": print, "args": 5}, r"TypeError: args=5 is no tuple: .*; for one argument write args=\(5,\)"),
+    ({"target": print, "args": None}, "TypeError: args=None is no tuple"),
+    ({"target": print, "kwargs": 5}, "TypeError: kwargs=5 is no dict: .*; write kwargs={'name': value}"),
+    ({"target": print, "kwargs": ["abc"]}, r"ValueError: kwargs=\['abc'\] is no dict"),
 ])
 def test_bad_arguments_are_named(ctx, given, error):
     kind, _, message = error.partition(": ")
@@ -367,7 +371,7 @@ def test_pidfd_refused(monkeypatch):
 
 
 def test_memfd_refused(monkeypatch):
-    """Without memfd the child gets an unlinked file."""
+    """Without memfd the child reads everything from its pipe."""
     def refuse(*args):
         raise OSError(38, "Function not implemented")
     monkeypatch.setattr(os, "memfd_create", refuse)
@@ -408,3 +412,157 @@ if __name__ == "__main__":
     os.kill(sibling, signal.SIGKILL)
     ran.wait()
     ran.stdout.close()
+
+
+def run_script(tmp_path, text, *arguments, folder=None, options=()):
+    (tmp_path / "script.py").write_text(text)
+    ran = subprocess.run([sys.executable, *options, tmp_path / "script.py", *arguments], capture_output=True,
+                         text=True, timeout=50, cwd=folder or tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_fork_while_a_thread_looks_after_processes(tmp_path, method):
+    """The forked child must not wait for a lock that the thread holds in the parent."""
+    assert run_script(tmp_path, """
+import cmp, os, sys, threading, time
+def watch():
+    while not stop:
+        process.is_alive()
+if __name__ == "__main__":
+    process = cmp.get_context(sys.argv[1]).Process(target=time.sleep, args=(100,))
+    process.start()
+    stop = False
+    threads = [threading.Thread(target=watch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(40):
+        if (pid := os.fork()) == 0:
+            cmp.active_children()
+            os._exit(0)
+        os.waitpid(pid, 0)
+    stop = True
+    for thread in threads:
+        thread.join()
+    process.kill()
+    process.join()
+    print("done")
+""", method) == ["done"]
+
+
+def test_a_forked_child_does_not_take_its_siblings_for_dead(ctx):
+    sibling = ctx.Process(target=sleep_long)
+    sibling.start()
+    told, tell = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            os.write(tell, repr(sibling.exitcode).encode())
+            sibling.terminate()
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.waitpid(pid, 0)
+    assert os.read(told, 10) == b"None"
+    os.close(told)
+    sibling.join()
+    assert sibling.exitcode == -signal.SIGTERM
+
+
+def test_python_built_without_pidfd_and_memfd(monkeypatch):
+    """As those that were compiled against an old libc."""
+    for module, name in ((os, "pidfd_open"), (os, "memfd_create"), (signal, "pidfd_send_signal")):
+        monkeypatch.delattr(module, name)
+    for method in ("fork", "spawn", "forkserver"):
+        ctx = cmp.get_context(method)
+        queue = ctx.SimpleQueue()
+        process = ctx.Process(target=length_of, args=(queue, bytes(200_000)))
+        process.start()
+        assert queue.get() == 200_000
+        process.join()
+        assert process.exitcode == 0
+
+
+def test_file_size_limit(tmp_path):
+    """RLIMIT_FSIZE holds for memory files too."""
+    assert run_script(tmp_path, """
+import cmp, resource
+def child(data):
+    raise SystemExit(len(data) // 1000)
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    for method in ("spawn", "forkserver"):
+        process = cmp.get_context(method).Process(target=child, args=(bytes(100_000),))
+        process.start()
+        process.join()
+        print(process.exitcode)
+""") == ["100", "100"]
+
+
+def test_no_descriptor_left(tmp_path):
+    """A start that fails for want of descriptors gives back those that it had got."""
+    assert run_script(tmp_path, """
+import cmp, os, resource, sys
+def open_now():
+    return {int(name) for name in os.listdir("/proc/self/fd")}
+if __name__ == "__main__":
+    ctx = cmp.get_context(sys.argv[1])
+    process = ctx.Process(target=print)
+    process.start()  # the helpers of the standard library run from now on
+    process.join()
+    failed = 0
+    for free in range(12):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
+        before = open_now()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 1 + free, 1000))
+        holes = [os.dup(0) for _ in set(range(max(before))) - before]
+        try:
+            ctx.Process(target=print).start()
+        except OSError:
+            failed += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
+            for hole in holes:
+                os.close(hole)
+            while cmp.active_children():
+                cmp.active_children()[0].join()
+            if open_now() - before:
+                print("left:", open_now() - before)
+    print(failed > 2)
+""", "spawn")[-1:] == ["True"]
+
+
+WRAPPED = """
+import cmp, os, sys
+def child():
+    print("ran", flush=True)
+if __name__ == "__main__":
+    with open("wrapper", "w") as file:
+        file.write("#!/bin/sh\\n%s \\"$@\\"\\nexit $?\\n" % sys.executable)
+    os.chmod("wrapper", 0o755)
+    cmp.set_executable(os.path.abspath("wrapper"))
+    process = cmp.get_context("spawn").Process(target=child, daemon=True)
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_daemon_whose_interpreter_is_a_grandchild(tmp_path):
+    assert run_script(tmp_path, WRAPPED) == ["ran", "0"]
+
+
+def test_a_cmp_py_in_the_current_folder(tmp_path):
+    """A program of the user's own called cmp.py, where children begin to look for modules."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "cmp.py").write_text("raise SystemExit('not this one')\n")
+    assert run_script(tmp_path, """
+import cmp
+def child():
+    print(cmp.__version__ != "", flush=True)
+if __name__ == "__main__":
+    for method in cmp.get_all_start_methods():
+        process = cmp.get_context(method).Process(target=child)
+        process.start()
+        process.join()
+""", folder=tmp_path / "elsewhere") == ["True"] * 3
