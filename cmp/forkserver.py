@@ -70,20 +70,24 @@ def preload(text):
         _hook.install()
     for name in told["names"]:
         try:
-            if name != "__main__":
-                __import__(name)
-            elif told["main_path"] is not None:
+            if name == "__main__":
                 _import_main(told["main_path"])
-        except ((Exception, SystemExit) if name == "__main__" else ImportError) as error:
+            else:
+                __import__(name)
+        except ImportError as error:
             _failed(name, told["on_error"], error)
     util._flush_std_streams()  # or every child would write what the modules have written
     return []
 
 
 def _import_main(path):
+    if path is None:
+        return
     process.current_process()._inheriting = True
     try:
         spawn.import_main_path(path)
+    except (Exception, SystemExit) as error:  # a program may do anything
+        raise ImportError(f"{path!r}: {error!r}") from error
     finally:
         del process.current_process()._inheriting
 

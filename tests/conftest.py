@@ -1,7 +1,7 @@
 """What every test of cmp is held to: a time limit, and nothing left behind.
 
-A test that hangs, or a fixture of it, fails: the stacks of all its processes go to stderr (PYTHONFAULTHANDLER makes SIGABRT print
-them), its children are killed, and the test ends with TimeLimitExceeded. A test that leaves a process or a
+A test that hangs, or a fixture of it, fails: the stacks of all its processes go to stderr (PYTHONFAULTHANDLER makes
+SIGABRT print them), its children are killed, and it ends with TimeLimitExceeded. A test that leaves a process or a
 file in /dev/shm behind fails too.
 """
 import contextlib
