@@ -49,11 +49,11 @@ def find(module):
 def _memory_file(content):
     """The content in a file without a name, or None where there is none to be had."""
     try:
-        file = os.fdopen(os.memfd_create("cmp-start"), "w+b")
+        file = open(os.memfd_create("cmp-start"), "w+b", buffering=0)
     except (OSError, AttributeError):
         return None
     try:
-        file.write(content)
+        _write_all(file, content)
         file.seek(0)
     except OSError:  # no memory, or RLIMIT_FSIZE
         file.close()
@@ -113,8 +113,12 @@ def _first_word(process_obj, source, sentinel):
 def write_and_close(descriptor, data):
     """Write into the pipe of a child; one that is dead already is found out by who waits for it."""
     with contextlib.suppress(BrokenPipeError), open(descriptor, "wb", buffering=0) as pipe:
-        while data:
-            data = data[pipe.write(data):]
+        _write_all(pipe, data)
+
+
+def _write_all(file, data):
+    while data:
+        data = data[file.write(data):]
 
 
 _unread = None
