@@ -496,7 +496,7 @@ if __name__ == "__main__":
         process.start()
         process.join()
         print(process.exitcode)
-""") == ["100", "100"]
+""", options=["-B"]) == ["100", "100"]  # -B: CPython would write a .pyc that is cut off at the limit
 
 
 def test_no_descriptor_left(tmp_path):
