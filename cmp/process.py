@@ -45,7 +45,8 @@ def _converted(kind, value, what, remedy):
     try:
         return kind(value)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{what}={value!r} is no {kind.__name__}: {error}; {remedy}") from None
+        named = TypeError if isinstance(error, TypeError) else ValueError
+        raise named(f"{what}={value!r} is no {kind.__name__}: {error}; {remedy}") from error
 
 
 # In a child that started as a fresh interpreter or came from the fork server: the pipe that ends with its parent.

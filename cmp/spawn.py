@@ -117,6 +117,7 @@ def write_and_close(descriptor, data):
 
 
 def _write_all(file, data):
+    data = memoryview(data)
     while data:
         data = data[file.write(data):]
 
