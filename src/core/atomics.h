@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 typedef _Atomic uint32_t cmp_word;
+typedef _Atomic uint64_t cmp_word64;
 
 static inline uint32_t load_relaxed(cmp_word *w)
 {
@@ -51,6 +52,79 @@ static inline bool cas_seqcst(cmp_word *w, uint32_t *seen, uint32_t want)
 {
     return atomic_compare_exchange_weak_explicit(
         w, seen, want, memory_order_seq_cst, memory_order_relaxed);
+}
+
+static inline void store_seqcst(cmp_word *w, uint32_t want)
+{
+    atomic_store_explicit(w, want, memory_order_seq_cst);
+}
+
+static inline uint32_t add_seqcst(cmp_word *w, uint32_t n)
+{
+    return atomic_fetch_add_explicit(w, n, memory_order_seq_cst);
+}
+
+static inline uint32_t or_seqcst(cmp_word *w, uint32_t bits)
+{
+    return atomic_fetch_or_explicit(w, bits, memory_order_seq_cst);
+}
+
+static inline uint32_t and_seqcst(cmp_word *w, uint32_t bits)
+{
+    return atomic_fetch_and_explicit(w, bits, memory_order_seq_cst);
+}
+
+/* Strong: fails only if *w differed.  On failure *seen is what it held.  */
+static inline bool cas_strong(cmp_word *w, uint32_t *seen, uint32_t want)
+{
+    return atomic_compare_exchange_strong_explicit(
+        w, seen, want, memory_order_seq_cst, memory_order_seq_cst);
+}
+
+static inline uint64_t load64_relaxed(cmp_word64 *w)
+{
+    return atomic_load_explicit(w, memory_order_relaxed);
+}
+
+static inline uint64_t load64_seqcst(cmp_word64 *w)
+{
+    return atomic_load_explicit(w, memory_order_seq_cst);
+}
+
+static inline void store64_relaxed(cmp_word64 *w, uint64_t want)
+{
+    atomic_store_explicit(w, want, memory_order_relaxed);
+}
+
+static inline void store64_release(cmp_word64 *w, uint64_t want)
+{
+    atomic_store_explicit(w, want, memory_order_release);
+}
+
+static inline void store64_seqcst(cmp_word64 *w, uint64_t want)
+{
+    atomic_store_explicit(w, want, memory_order_seq_cst);
+}
+
+static inline uint64_t add64_seqcst(cmp_word64 *w, uint64_t n)
+{
+    return atomic_fetch_add_explicit(w, n, memory_order_seq_cst);
+}
+
+static inline uint64_t or64_seqcst(cmp_word64 *w, uint64_t bits)
+{
+    return atomic_fetch_or_explicit(w, bits, memory_order_seq_cst);
+}
+
+static inline uint64_t and64_seqcst(cmp_word64 *w, uint64_t bits)
+{
+    return atomic_fetch_and_explicit(w, bits, memory_order_seq_cst);
+}
+
+static inline bool cas64_strong(cmp_word64 *w, uint64_t *seen, uint64_t want)
+{
+    return atomic_compare_exchange_strong_explicit(
+        w, seen, want, memory_order_seq_cst, memory_order_seq_cst);
 }
 
 /* Keep the compiler from moving memory accesses across this line.  For what

@@ -4,6 +4,8 @@
 #include "linux.h"
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "../core/cmp.h"
 
@@ -22,12 +24,12 @@ struct waitv {
 };
 #define WAITV_U32 2 /* FUTEX_32: a shared word of 32 bits */
 
-static cmp_word lacks;    /* CMP_LACKS_*, by a test */
+static cmp_word lacks;    /* CMP_LACKS_*, by a test or the environment */
 static cmp_word no_waitv; /* 1: it was tried, and is not there */
 
-static _Thread_local struct robust_list_head *robust; /* NULL: not asked yet */
-static _Thread_local struct robust_list_head nowhere; /* stands in for a missing one */
-static _Thread_local uint32_t tid;                    /* 0: not asked yet */
+static FAST_THREAD_LOCAL struct robust_list_head *robust; /* NULL: not asked yet */
+static _Thread_local struct robust_list_head nowhere;     /* stands in for a missing one */
+static FAST_THREAD_LOCAL uint32_t tid;                    /* 0: not asked yet */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int atfork_errno;
@@ -51,17 +53,45 @@ void cmp_platform_after_fork(void)
         robust->list_op_pending = NULL;
     robust = NULL;
     tid = 0;
+    linux_robust_after_fork();
     linux_identity_after_fork();
 }
 
 void cmp_platform_pretend(uint32_t what)
 {
     store_relaxed(&lacks, what);
+    robust = NULL; /* asked anew */
+    linux_robust_after_fork();
 }
 
-bool linux_lacks(uint32_t what)
+bool cmp_lacks(uint32_t what)
 {
     return (load_relaxed(&lacks) & what) != 0;
+}
+
+static uint32_t lack_named(const char *name, size_t length)
+{
+    static const char *const names[] = { /* bit 0, 1, ... */
+        "waitv", "pidfd", "memfd", "dev_shm", "robust", "pending", "ofd", "backstop", "spin",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
+            return UINT32_C(1) << i;
+    return 0;
+}
+
+/* When the program or the library is loaded. */
+__attribute__((constructor)) static void read_lacks(void)
+{
+    const char *text = secure_getenv("CMP_LACKS");
+    uint32_t found = 0;
+
+    while (text != NULL && *text != '\0') {
+        size_t length = strcspn(text, ",");
+        found |= lack_named(text, length);
+        text += length + (text[length] == ',');
+    }
+    store_relaxed(&lacks, found);
 }
 
 int64_t cmp_now_ns(void)
@@ -69,6 +99,23 @@ int64_t cmp_now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+int cmp_random(void *bytes, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        long rc = syscall(SYS_getrandom, (char *)bytes + done, n - done, 0);
+        if (rc < 0 && errno != EINTR)
+            return -errno;
+        done += rc < 0 ? 0 : (size_t)rc;
+    }
+    return 0;
+}
+
+void cmp_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 uint32_t cmp_tid(void)
@@ -117,7 +164,7 @@ void cmp_pending(cmp_word *park)
 {
     if (robust == NULL) {
         cmp_platform_init();
-        robust = linux_robust_head();
+        robust = cmp_lacks(CMP_LACKS_PENDING) ? NULL : linux_robust_head();
         if (robust == NULL)
             robust = &nowhere; /* the kernel never looks there: no death wake */
     }
@@ -147,7 +194,7 @@ int linux_futex_wait(cmp_word *word, uint32_t expected, int64_t deadline_ns)
     if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
                 absolute(deadline_ns, &at), NULL, FUTEX_BITSET_MATCH_ANY) == 0)
         return 0;
-    return errno == EAGAIN ? 0 : -errno;
+    return -errno;
 }
 
 int linux_futex_waitv(const struct cmp_watch *words, int n, int64_t deadline_ns)
@@ -161,10 +208,9 @@ int linux_futex_waitv(const struct cmp_watch *words, int n, int64_t deadline_ns)
             .address = (uintptr_t)words[i].word,
             .flags = WAITV_U32,
         };
-    if (syscall(SYS_futex_waitv, waiters, n, 0, absolute(deadline_ns, &at),
-                CLOCK_MONOTONIC) >= 0)
-        return 0;
-    return errno == EAGAIN ? 0 : -errno;
+    long woken = syscall(SYS_futex_waitv, waiters, n, 0, absolute(deadline_ns, &at),
+                         CLOCK_MONOTONIC);
+    return woken < 0 ? -errno : (int)woken;
 }
 
 static bool all_as_expected(const struct cmp_watch *words, int n)
@@ -182,6 +228,7 @@ static bool all_as_expected(const struct cmp_watch *words, int n)
 static int park_sliced(const struct cmp_watch *words, int n, int64_t deadline_ns)
 {
     int64_t slice = SLICE_MIN_NS;
+    int differs = -EAGAIN; /* n once it was asleep */
 
     while (all_as_expected(words, n)) {
         int64_t now = cmp_now_ns();
@@ -189,23 +236,28 @@ static int park_sliced(const struct cmp_watch *words, int n, int64_t deadline_ns
             return -ETIMEDOUT;
         int64_t until = deadline_ns - now < slice ? deadline_ns : now + slice;
         int rc = linux_futex_wait(words[0].word, words[0].expected, until);
+        if (rc == -EAGAIN)
+            return differs;
         if (rc != -ETIMEDOUT)
-            return rc;
+            return rc; /* 0: the index of the park word */
+        differs = n;
         slice = 2 * slice < SLICE_MAX_NS ? 2 * slice : SLICE_MAX_NS;
     }
-    return 0;
+    return differs;
 }
 
 int cmp_park(const struct cmp_watch *words, int n, int64_t deadline_ns)
 {
     if (n < 1 || n > CMP_PARK_MAX)
         return -EINVAL;
-    if (load_relaxed(&no_waitv) || linux_lacks(CMP_LACKS_WAITV))
+    if (load_relaxed(&no_waitv) || cmp_lacks(CMP_LACKS_WAITV))
         return park_sliced(words, n, deadline_ns);
 
     int rc = linux_futex_waitv(words, n, deadline_ns);
+    if (rc >= 0)
+        return rc;
     switch (rc) {
-    case 0:
+    case -EAGAIN:
     case -ETIMEDOUT:
     case -EINTR:
     case -EINVAL:

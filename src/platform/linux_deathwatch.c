@@ -147,7 +147,7 @@ static int sleep_until_death(struct stage *s, bool listed)
     do
         rc = linux_futex_wait(&s->word, value, deadline_ns);
     while (rc == -EINTR);
-    if (rc < 0)
+    if (rc < 0 && rc != -EAGAIN)
         return rc == -ETIMEDOUT ? 0 : rc;
     /* SYNC seq_cst: pairs with the kernel's marking of the word, before its wake. */
     return !listed || (load_seqcst(&s->word) & FUTEX_OWNER_DIED) != 0;

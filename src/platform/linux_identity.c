@@ -19,13 +19,6 @@
 
 #define PIDFS_MAGIC 0x50494446 /* PID_FS_MAGIC of newer headers */
 
-/* What is read of /proc/PID/stat. */
-struct stat_line {
-    char state;
-    long n_threads;
-    uint64_t start_time;
-};
-
 /* Whether /proc numbers processes as this process does. */
 enum { PROC_UNKNOWN, PROC_OURS, PROC_OF_OTHERS };
 static cmp_word proc_state;
@@ -63,33 +56,60 @@ static bool proc_is_ours(void)
     return state == PROC_OURS;
 }
 
-/* name: a pid, or "self".  0, or -errno (-ENOENT, -ESRCH: no such process). */
-static int read_stat(const char *name, struct stat_line *line)
+/* Numbered as in proc(5); field 1 is the pid. */
+enum { FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_THREADS = 20, FIELD_START = 22, FIELD_STACK = 28 };
+
+static bool parse_stat(const char *text, struct linux_stat *line)
+{
+    /* Field 2, the command, may hold blanks and parentheses: count from its end. */
+    const char *at = strrchr(text, ')');
+    uint64_t number[FIELD_STACK + 1];
+
+    if (at == NULL || at[1] != ' ' || at[2] == '\0')
+        return false;
+    line->state = at[2];
+    at += 3;
+    for (int field = FIELD_STATE + 1; field <= FIELD_STACK; field++) {
+        char *end;
+        number[field] = strtoull(at, &end, 10);
+        if (end == at)
+            return false;
+        at = end;
+    }
+    line->flags = number[FIELD_FLAGS];
+    line->n_threads = number[FIELD_THREADS];
+    line->start_time = number[FIELD_START];
+    line->stack = number[FIELD_STACK];
+    return true;
+}
+
+/* name: a pid, "self" ...  0, or -errno (-ENOENT, -ESRCH: no such process). */
+static int read_stat(const char *name, struct linux_stat *line)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%s/stat", name);
     int rc = linux_read_file(path, text, sizeof text);
     if (rc < 0)
         return rc;
-    /* Field 2, the command, may hold blanks and parentheses: count from its end. */
-    const char *rest = strrchr(text, ')');
-    unsigned long long start;
-    if (rest == NULL ||
-        sscanf(rest + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-               " %*s %*s %*s %ld %*s %llu",
-               &line->state, &line->n_threads, &start) != 3)
-        return -ENOENT; /* it ended while it was read */
-    line->start_time = start;
-    return 0;
+    return parse_stat(text, line) ? 0 : -ENOENT; /* it ended while it was read */
 }
 
-static int read_stat_of(uint32_t pid, struct stat_line *line)
+int linux_read_stat(uint32_t pid, struct linux_stat *line)
 {
     char name[16];
     if (!proc_is_ours())
         return -ENOTSUP;
     snprintf(name, sizeof name, "%u", pid);
     return read_stat(name, line);
+}
+
+uint64_t cmp_exec_mark(void)
+{
+    struct linux_stat line;
+    /* This thread's own: the first one, when it has left, has no memory to tell of. */
+    if (read_stat("thread-self", &line) < 0 && read_stat("self", &line) < 0)
+        return 0;
+    return line.stack;
 }
 
 static uint64_t pidns_ino(const char *name)
@@ -100,9 +120,14 @@ static uint64_t pidns_ino(const char *name)
     return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
+uint64_t linux_own_pidns(void)
+{
+    return pidns_ino("self");
+}
+
 int linux_pidfd_open(int pid)
 {
-    if (linux_lacks(CMP_LACKS_PIDFD))
+    if (cmp_lacks(CMP_LACKS_PIDFD))
         return -ENOSYS;
     long fd = syscall(SYS_pidfd_open, pid, 0);
     return fd < 0 ? -errno : (int)fd;
@@ -127,14 +152,14 @@ uint64_t linux_pidfs_ino(int fd)
     return (uint64_t)st.st_ino;
 }
 
-/* Whether pidfd_open found that no process has this pid.  A pid that now is the
-   id of a thread is refused as -EINVAL, by newer kernels as -ENOENT. */
-static bool no_such_process(int rc)
+/* A pid that now is the id of a thread is refused as -EINVAL, by newer kernels as
+   -ENOENT. */
+bool linux_no_such_process(int rc)
 {
     return rc == -ESRCH || rc == -EINVAL || rc == -ENOENT;
 }
 
-static bool out_of_descriptors(int rc)
+bool linux_out_of_descriptors(int rc)
 {
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
 }
@@ -150,16 +175,16 @@ static int look_at(int pid, uint64_t *ino)
         close(fd);
         return 0;
     }
-    if (no_such_process(fd))
+    if (linux_no_such_process(fd))
         return -ESRCH;
-    if (out_of_descriptors(fd))
+    if (linux_out_of_descriptors(fd))
         return fd;
     return kill(pid, 0) == 0 || errno != ESRCH ? 0 : -ESRCH;
 }
 
 int cmp_identity_self(struct cmp_identity *id)
 {
-    struct stat_line line;
+    struct linux_stat line;
     *id = (struct cmp_identity){.pid = (uint32_t)getpid(), .tid = cmp_tid()};
     if (read_stat("self", &line) == 0)
         id->start_time = line.start_time;
@@ -171,7 +196,7 @@ int cmp_identity_self(struct cmp_identity *id)
 int cmp_identity_of(int pid, struct cmp_identity *id)
 {
     struct cmp_identity found = {.pid = (uint32_t)pid, .tid = (uint32_t)pid};
-    struct stat_line line;
+    struct linux_stat line;
     char name[16];
     uint64_t ino_after;
 
@@ -180,8 +205,8 @@ int cmp_identity_of(int pid, struct cmp_identity *id)
     int rc = look_at(pid, &found.pidfs_ino);
     if (rc < 0)
         return rc;
-    rc = read_stat_of((uint32_t)pid, &line);
-    if (out_of_descriptors(rc))
+    rc = linux_read_stat((uint32_t)pid, &line);
+    if (linux_out_of_descriptors(rc))
         return rc;
     if (rc == 0) {
         snprintf(name, sizeof name, "%d", pid);
@@ -201,7 +226,7 @@ int cmp_identity_of(int pid, struct cmp_identity *id)
 
 static int alive_by_pidfd(int fd, const struct cmp_identity *id)
 {
-    struct stat_line line;
+    struct linux_stat line;
     if (linux_pidfd_ended(fd))
         return 0;
     if (id->pidfs_ino != 0) {
@@ -211,10 +236,10 @@ static int alive_by_pidfd(int fd, const struct cmp_identity *id)
     }
     if (id->start_time == 0)
         return 1;
-    int rc = read_stat_of(id->pid, &line);
+    int rc = linux_read_stat(id->pid, &line);
     if (rc == 0)
         return line.start_time == id->start_time;
-    if (out_of_descriptors(rc))
+    if (linux_out_of_descriptors(rc))
         return rc;
     return !linux_pidfd_ended(fd); /* /proc is hidden from us, or it went just now */
 }
@@ -223,11 +248,11 @@ static int alive_by_pidfd(int fd, const struct cmp_identity *id)
    to which a zombie and a reused pid look alive. */
 static int alive_by_proc(const struct cmp_identity *id)
 {
-    struct stat_line line;
+    struct linux_stat line;
     if (kill((pid_t)id->pid, 0) < 0 && errno == ESRCH)
         return 0;
-    int rc = read_stat_of(id->pid, &line);
-    if (out_of_descriptors(rc))
+    int rc = linux_read_stat(id->pid, &line);
+    if (linux_out_of_descriptors(rc))
         return rc;
     if (rc < 0)
         return kill((pid_t)id->pid, 0) == 0 || errno != ESRCH;
@@ -247,7 +272,7 @@ int cmp_is_alive(const struct cmp_identity *id)
             return -EXDEV;
     }
     int fd = linux_pidfd_open((int)id->pid);
-    if (no_such_process(fd))
+    if (linux_no_such_process(fd))
         return 0;
     if (fd < 0)
         return alive_by_proc(id);

@@ -48,9 +48,9 @@ static int try_futex_waitv(void)
     struct cmp_watch words[] = {{&park, PARK_ARMED}, {&guard, 7}};
     int rc = linux_futex_waitv(words, 2, cmp_now_ns() + 1000000);
     if (rc != -ETIMEDOUT)
-        return rc == 0 || rc == -EINTR ? 0 : rc;
+        return rc >= 0 || rc == -EINTR || rc == -EAGAIN ? 0 : rc;
     words[1].expected = 8;
-    return linux_futex_waitv(words, 2, cmp_now_ns() + 1000000) == 0;
+    return linux_futex_waitv(words, 2, cmp_now_ns() + 1000000) == -EAGAIN;
 }
 
 static int memfd(unsigned int flags)
@@ -169,19 +169,6 @@ static void read_limits(struct cmp_kernel *k)
     k->rlimit_nproc = soft_limit(RLIMIT_NPROC);
 }
 
-/* The system call itself, with room for 65,536: cpu_set_t ends at 1,024. */
-static int64_t affinity_cpus(void)
-{
-    unsigned long mask[65536 / (8 * sizeof(unsigned long))];
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
-    int64_t n = 0;
-    if (bytes <= 0)
-        return sysconf(_SC_NPROCESSORS_ONLN);
-    for (size_t i = 0; i < (size_t)bytes / sizeof mask[0]; i++)
-        n += __builtin_popcountl(mask[i]);
-    return n;
-}
-
 int cmp_kernel_read(struct cmp_kernel *k)
 {
     *k = (struct cmp_kernel){0};
@@ -192,7 +179,7 @@ int cmp_kernel_read(struct cmp_kernel *k)
     read_pidfd(k);
     read_shm(k);
     read_limits(k);
-    k->cpus = affinity_cpus();
+    k->cpus = linux_affinity();
     k->cpu_quota_milli = linux_cpu_quota_milli("/proc/self/cgroup", "/sys/fs/cgroup");
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Description: cmp_park and cmp_unpark: deadlines, wakes, guards, signals, bad
-   arguments, by futex_waitv and by the sliced fallback, between threads and
+/* Description: cmp_park and cmp_unpark: deadlines, wakes and which word it was,
+   guards, signals, bad arguments, by futex_waitv and by the sliced fallback, between threads and
    between processes. */
 #include "../../src/core/cmp.h"
 #include "../../src/platform/kernel.h"
@@ -46,6 +46,23 @@ static void test_deadlines(void)
     }
 }
 
+/* How a child that parks with all its time ended: as park_until, errors as 100. */
+static pid_t start_parked(void)
+{
+    pid_t child = fork_child();
+    if (child == 0) {
+        int rc = park_until(CMP_FOREVER);
+        _exit(rc < 0 ? 100 : rc);
+    }
+    return child;
+}
+
+static int parked_result(pid_t child)
+{
+    int status = status_of(child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /* Far deadlines and none: as long as a word differs, it returns at once. */
 static void test_mismatch_returns_at_once(void)
 {
@@ -55,7 +72,7 @@ static void test_mismatch_returns_at_once(void)
         for (int d = 0; d < 3; d++) {
             arm();
             xchg_seqcst(words[w], 99);
-            CHECK_EQ(park_until(deadlines[d]), 0);
+            CHECK_EQ(park_until(deadlines[d]), -EAGAIN);
         }
 }
 
@@ -71,23 +88,21 @@ static void test_one_word_and_many(void)
     CHECK_EQ(cmp_park(words, 0, cmp_now_ns()), -EINVAL);
     CHECK_EQ(cmp_park(words, -1, cmp_now_ns()), -EINVAL);
     words[CMP_PARK_MAX - 1].expected = 4;
-    CHECK_EQ(cmp_park(words, CMP_PARK_MAX, CMP_FOREVER), 0);
+    CHECK_EQ(cmp_park(words, CMP_PARK_MAX, CMP_FOREVER), -EAGAIN);
 }
 
 /* A child sleeps for ever; the wake must end it. */
 static void test_wake_from_another_process(void)
 {
     arm();
-    pid_t child = fork_child();
-    if (child == 0)
-        _exit(park_until(CMP_FOREVER) != 0);
+    pid_t child = start_parked();
     int woken = 0;
     for (int i = 0; i < 100000 && woken == 0; i++) {
         usleep(100);
         woken = cmp_unpark(&page->park, 1);
     }
     CHECK_EQ(woken, 1);
-    CHECK_EQ(status_of(child), 0);
+    CHECK_EQ(parked_result(child), 0);
     CHECK_EQ(cmp_unpark(&page->park, CMP_UNPARK_ALL), 0);
 }
 
@@ -120,21 +135,34 @@ static void test_wake_counts(void)
 }
 
 /* Nobody wakes a guard, but the kernel does wake a hold word: the sleep must end,
-   at once or, sliced, when the slice does. */
+   at once and naming the word or, sliced, when the slice does. */
 static void test_hold_word(void)
 {
     arm();
-    pid_t child = fork_child();
-    if (child == 0)
-        _exit(park_until(CMP_FOREVER) != 0);
+    pid_t child = start_parked();
     reaches(child, 'S');
     sleep_ms(5);
     int64_t before = cmp_now_ns();
     xchg_seqcst(&page->other, 0);
     int woken = cmp_unpark(&page->other, 1);
     CHECK(woken == 1 || sliced);
-    CHECK_EQ(status_of(child), 0);
+    CHECK_EQ(parked_result(child), sliced ? 3 : 2);
     CHECK(cmp_now_ns() - before < 5000 * MS);
+}
+
+/* Of two words woken the sleeper is told the last; the second wake may come when it
+   has left already, and finds nobody. */
+static void test_highest_index(void)
+{
+    for (int i = 0; i < 20; i++) {
+        arm();
+        pid_t child = start_parked();
+        CHECK(reaches(child, 'S'));
+        sleep_ms(2);
+        CHECK_EQ(cmp_unpark(&page->park, 1), 1);
+        int late = cmp_unpark(&page->other, 1);
+        CHECK_EQ(parked_result(child), late ? 2 : 0);
+    }
 }
 
 /* Sliced, a guard that changes late is seen soon, although nobody wakes: slices
@@ -142,13 +170,11 @@ static void test_hold_word(void)
 static void test_late_change_of_guard(void)
 {
     arm();
-    pid_t child = fork_child();
-    if (child == 0)
-        _exit(park_until(CMP_FOREVER) != 0);
+    pid_t child = start_parked();
     sleep_ms(300);
     int64_t before = cmp_now_ns();
     xchg_seqcst(&page->guard, 0);
-    CHECK_EQ(status_of(child), 0);
+    CHECK_EQ(parked_result(child), 3);
     CHECK(cmp_now_ns() - before < 2000 * MS);
 }
 
@@ -229,6 +255,8 @@ static void test_all(void)
     test_wake_from_another_process();
     test_wake_counts();
     test_hold_word();
+    if (!sliced)
+        test_highest_index();
     if (sliced)
         test_late_change_of_guard();
     test_signal_interrupts();

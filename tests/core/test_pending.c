@@ -22,7 +22,7 @@ static pid_t start_sleeper(bool forever)
     if (pid == 0) {
         struct cmp_watch words[] = {{&page->park, PARK_ARMED}};
         int rc = cmp_park(words, 1, forever ? CMP_FOREVER : cmp_now_ns() + 300 * MS);
-        _exit(rc == -ETIMEDOUT ? 2 : rc != 0);
+        _exit(rc == -ETIMEDOUT ? 2 : rc != 0); /* 0: woken on the park word */
     }
     CHECK(reaches(pid, 'S'));
     sleep_ms(20);
@@ -58,6 +58,14 @@ static void die_after_clearing(void)
 {
     cmp_pending(&page->park);
     cmp_pending(NULL);
+    kill_self();
+}
+
+/* As on a kernel that heeds no pending word. */
+static void die_lacking(void)
+{
+    cmp_platform_pretend(CMP_LACKS_PENDING);
+    cmp_pending(&page->park);
     kill_self();
 }
 
@@ -131,6 +139,7 @@ int main(void)
     CHECK_EQ(sleeper_after(true, die_with_pending_in_thread), 0);
     CHECK_EQ(sleeper_after(false, die_without), 2);
     CHECK_EQ(sleeper_after(false, die_after_clearing), 2);
+    CHECK_EQ(sleeper_after(false, die_lacking), 2);
     CHECK_EQ(sleeper_after(false, die_forked_from_pending), 2);
     test_thread_end();
 

@@ -1,0 +1,418 @@
+/* linux_map.c -- the memory of a family: a file without a name, its mapping, and
+   the birth locks on it.
+
+   The whole reserve is one mapping of the file without access, most of it past the
+   file's end; growing is making the file longer, then a longer part of the mapping
+   accessible.  Both only ever go up, so any thread of any process may do either at
+   any time, without a lock.  */
+#include "linux.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "../core/cmp.h"
+
+/* Of headers newer than some that we build with. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
+#define TMPFS_TYPE 0x01021994 /* TMPFS_MAGIC: memory files too */
+
+#define MIB ((size_t)1 << 20)
+#define RESERVE_MAX (65536 * MIB)
+#define RESERVE_MIN (16 * MIB)
+#define ANONYMOUS_MAX (256 * MIB) /* where it cannot be handed on, nobody needs much */
+#define SHM "/dev/shm"
+#define BIRTH_OFFSET (INT64_C(1) << 50)
+
+/* ---- the file ------------------------------------------------------------------ */
+
+static bool out_of_descriptors(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE;
+}
+
+/* 0 to 2 are standard streams: whoever finds one closed may open another there, and
+   children get theirs in that place. */
+static int above_stdio(int fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    int rc = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    rc = rc < 0 ? -errno : rc;
+    close(fd);
+    return rc;
+}
+
+static int memory_file(void)
+{
+    unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    if (cmp_lacks(CMP_LACKS_MEMFD))
+        return -ENOSYS;
+    long fd = syscall(SYS_memfd_create, "cmp", flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = syscall(SYS_memfd_create, "cmp", flags);
+    if (fd < 0)
+        return -errno;
+    fd = above_stdio((int)fd);
+    if (fd >= 0)
+        fchmod((int)fd, 0600);
+    return (int)fd;
+}
+
+/* Nameless where the file system can, so that nothing is left by a death. */
+static int file_in_shm(void)
+{
+    static cmp_word counter;
+    char name[64];
+    int fd = -1;
+
+    if (cmp_lacks(CMP_LACKS_DEV_SHM))
+        return -ENOSYS;
+#ifdef O_TMPFILE
+    fd = open(SHM, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return above_stdio(fd);
+#endif
+    snprintf(name, sizeof name, SHM "/cmp-%d-%u-%u", (int)getpid(), cmp_tid(),
+             add_seqcst(&counter, 1));
+    fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    unlink(name);
+    return above_stdio(fd);
+}
+
+/* Nobody can make it shorter, and nobody's access end in SIGBUS; nor run it. */
+static void seal(int fd)
+{
+    fcntl(fd, F_ADD_SEALS, F_SEAL_EXEC); /* Linux 6.3 */
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
+}
+
+static int64_t file_size(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
+/* Past the limit the kernel would send SIGXFSZ. */
+static bool over_file_limit(size_t bytes)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           bytes > limit.rlim_cur;
+}
+
+static int allocate(int fd, size_t offset, size_t bytes)
+{
+    int rc;
+    do
+        rc = fallocate(fd, 0, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
+    while (rc == -EINTR);
+    return rc == -ENOSPC ? -ENOMEM : rc;
+}
+
+/* The last byte is allocated, which makes the file as long, never shorter.  Where
+   that is refused a truncation to more does it, behind the seal that keeps it from
+   undoing another process's. */
+static int lengthen(int fd, size_t bytes)
+{
+    int64_t size = file_size(fd);
+    if (size < 0 || (size_t)size >= bytes)
+        return size < 0 ? (int)size : 0;
+    if (over_file_limit(bytes))
+        return -EFBIG;
+    int rc = allocate(fd, bytes - 1, 1);
+    if (rc != -EOPNOTSUPP && rc != -ENOSYS)
+        return rc;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+        return rc;
+    if (ftruncate(fd, (off_t)bytes) == 0 || file_size(fd) >= (int64_t)bytes)
+        return 0;
+    return -errno;
+}
+
+/* ---- the mapping --------------------------------------------------------------- */
+
+/* What the machine and the limits leave us: of a limited address space a quarter. */
+static size_t reserve_wanted(void)
+{
+    struct rlimit limit;
+    struct sysinfo info;
+    uint64_t bytes = RESERVE_MAX;
+
+    if (sysinfo(&info) == 0) {
+        uint64_t twice = 2 * (uint64_t)info.totalram * info.mem_unit;
+        bytes = twice < bytes ? twice : bytes;
+    }
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur / 4 < bytes)
+        bytes = limit.rlim_cur / 4;
+    bytes = bytes > RESERVE_MIN ? bytes : RESERVE_MIN;
+    return bytes / (2 * MIB) * (2 * MIB);
+}
+
+/* As much of `bytes` as can be had: -ENOMEM where the address space is used up or
+   overcommitted, -EAGAIN where all of it is to be locked (mlockall). */
+static int reserve(struct cmp_map *map, int flags, size_t bytes)
+{
+    for (; bytes >= RESERVE_MIN; bytes = bytes / 2 / MIB * MIB) {
+        void *p = mmap(NULL, bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE | flags,
+                       map->fd, 0);
+        if (p != MAP_FAILED) {
+            map->base = p;
+            map->reserved = bytes;
+            madvise(p, bytes, MADV_DONTDUMP);
+            return 0;
+        }
+        if (errno != ENOMEM && errno != EAGAIN)
+            return -errno;
+    }
+    return -ENOMEM;
+}
+
+static size_t page_up(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
+
+/* The file covers them. */
+static int make_accessible(struct cmp_map *map, size_t bytes)
+{
+    uint64_t seen = load64_seqcst(&map->accessible);
+
+    bytes = page_up(bytes);
+    if (bytes <= seen)
+        return 0;
+    if (mprotect(map->base, bytes, PROT_READ | PROT_WRITE) < 0)
+        return -errno;
+    /* SYNC seq_cst: after the mprotect, so who reads the number may touch. */
+    while (seen < bytes && !cas64_strong(&map->accessible, &seen, bytes))
+        ;
+    return 0;
+}
+
+static int create_behind(struct cmp_map *map, size_t bytes)
+{
+    int rc = lengthen(map->fd, page_up(bytes));
+    if (rc < 0)
+        return rc;
+    seal(map->fd);
+    rc = reserve(map, 0, reserve_wanted());
+    if (rc < 0)
+        return rc;
+    rc = make_accessible(map, bytes);
+    if (rc < 0)
+        munmap(map->base, map->reserved);
+    return rc;
+}
+
+static int create_file(struct cmp_map *map, size_t bytes, int fd)
+{
+    if (fd < 0)
+        return fd;
+    *map = (struct cmp_map){.fd = fd};
+    int rc = create_behind(map, bytes);
+    if (rc < 0)
+        close(fd);
+    return rc;
+}
+
+static int create_anonymous(struct cmp_map *map, size_t bytes)
+{
+    size_t wanted = reserve_wanted();
+    *map = (struct cmp_map){.fd = -1};
+    int rc = reserve(map, MAP_ANONYMOUS, wanted < ANONYMOUS_MAX ? wanted : ANONYMOUS_MAX);
+    if (rc < 0)
+        return rc;
+    rc = make_accessible(map, bytes);
+    if (rc < 0)
+        munmap(map->base, map->reserved);
+    return rc;
+}
+
+/* Whether another kind of file would fail the same way. */
+static bool is_final(int rc)
+{
+    return rc == 0 || rc == -EFBIG || rc == -ENOMEM || out_of_descriptors(rc);
+}
+
+int cmp_map_create(struct cmp_map *map, size_t bytes)
+{
+    if (bytes == 0 || bytes > RESERVE_MIN)
+        return -EINVAL;
+    int rc = create_file(map, bytes, memory_file());
+    if (!is_final(rc))
+        rc = create_file(map, bytes, file_in_shm());
+    if (!is_final(rc))
+        rc = create_anonymous(map, bytes);
+    return rc;
+}
+
+static int check_file(int fd, size_t *bytes)
+{
+    struct stat st;
+    struct statfs fs;
+
+    if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || fs.f_type != TMPFS_TYPE || st.st_size <= 0)
+        return -EINVAL;
+    if (st.st_uid != geteuid())
+        return -EPERM;
+    *bytes = (size_t)st.st_size;
+    return 0;
+}
+
+int cmp_map_attach(struct cmp_map *map, int fd)
+{
+    size_t bytes;
+    int rc = check_file(fd, &bytes);
+    if (rc < 0)
+        return rc;
+    int own = fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return -errno;
+    fcntl(own, F_SETFD, FD_CLOEXEC);
+    *map = (struct cmp_map){.fd = own};
+    rc = reserve(map, 0, reserve_wanted());
+    if (rc == 0) {
+        rc = make_accessible(map, bytes < map->reserved ? bytes : map->reserved);
+        if (rc < 0)
+            munmap(map->base, map->reserved);
+    }
+    if (rc < 0 && own != fd)
+        close(own);
+    return rc;
+}
+
+int cmp_map_grow(struct cmp_map *map, size_t bytes)
+{
+    if (bytes > map->reserved)
+        return -ENOMEM;
+    if (bytes <= load64_seqcst(&map->accessible))
+        return 0;
+    int rc = map->fd < 0 ? 0 : lengthen(map->fd, page_up(bytes));
+    return rc < 0 ? rc : make_accessible(map, bytes);
+}
+
+int cmp_map_reach(struct cmp_map *map, size_t bytes)
+{
+    if (bytes <= load64_seqcst(&map->accessible))
+        return 0;
+    int64_t size = map->fd < 0 ? (int64_t)map->reserved : file_size(map->fd);
+    if (size < 0)
+        return (int)size;
+    if (bytes > (size_t)size || bytes > map->reserved)
+        return -ERANGE;
+    return make_accessible(map, bytes);
+}
+
+/* In pieces: a signal undoes the whole of one. */
+int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
+{
+    int rc = 0;
+    while (map->fd >= 0 && rc == 0 && bytes > 0) {
+        size_t piece = bytes < MIB ? bytes : MIB;
+        rc = allocate(map->fd, offset, piece);
+        offset += piece;
+        bytes -= piece;
+    }
+    return rc == -EOPNOTSUPP || rc == -ENOSYS ? 0 : rc;
+}
+
+void cmp_map_clear(struct cmp_map *map, size_t offset, size_t bytes)
+{
+    if (madvise(map->base + offset, bytes, MADV_REMOVE) == 0)
+        return;
+    for (size_t i = 0; i < bytes; i += sizeof(cmp_word64))
+        store64_relaxed((cmp_word64 *)(void *)(map->base + offset + i), 0);
+}
+
+bool cmp_map_same_file(const struct cmp_map *map, int fd)
+{
+    struct stat ours, theirs;
+    return map->fd >= 0 && fstat(map->fd, &ours) == 0 && fstat(fd, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+void cmp_map_detach(struct cmp_map *map)
+{
+    munmap(map->base, map->reserved);
+    if (map->fd >= 0)
+        close(map->fd);
+    *map = (struct cmp_map){.fd = -1};
+}
+
+/* ---- birth locks --------------------------------------------------------------- */
+
+#ifndef F_OFD_GETLK
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#endif
+
+static int birth_lock(int fd, int command, short type, unsigned int slot, short *found)
+{
+    struct flock lock = {
+        .l_type = type,
+        .l_whence = SEEK_SET,
+        .l_start = BIRTH_OFFSET + slot,
+        .l_len = 1,
+    };
+    if (fd < 0 || cmp_lacks(CMP_LACKS_OFD))
+        return -ENOTSUP;
+    if (fcntl(fd, command, &lock) < 0)
+        return errno == EAGAIN || errno == EACCES ? -EAGAIN : -ENOTSUP;
+    *found = lock.l_type;
+    return 0;
+}
+
+/* A descriptor of its own: another description of the same file. */
+static int open_anew(int fd)
+{
+    char path[32];
+    if (fd < 0)
+        return -ENOTSUP;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return out_of_descriptors(-errno) ? -errno : -ENOTSUP;
+    return above_stdio(fd);
+}
+
+int cmp_birth_open(const struct cmp_map *map, unsigned int slot)
+{
+    short found;
+    int fd = open_anew(map->fd);
+    if (fd < 0)
+        return fd;
+    int rc = birth_lock(fd, F_OFD_SETLK, F_WRLCK, slot, &found);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int cmp_birth_held(const struct cmp_map *map, unsigned int slot)
+{
+    short found;
+    int rc = birth_lock(map->fd, F_OFD_GETLK, F_WRLCK, slot, &found);
+    return rc < 0 ? rc : found != F_UNLCK;
+}
+
+void cmp_birth_end(int fd, unsigned int slot)
+{
+    short found;
+    birth_lock(fd, F_OFD_SETLK, F_UNLCK, slot, &found);
+}
