@@ -2,11 +2,15 @@
 
 The names are those of the newest CPython's multiprocessing, on every supported CPython, and mean the same;
 where cmp differs on purpose is said in docs/differences.md. Beyond them: `install()` makes `import
-multiprocessing` mean cmp in the running process, as `python -m cmp script.py` does for a whole program.
+multiprocessing` mean cmp in the running process, as `python -m cmp script.py` does for a whole program;
+`OwnerDiedWarning` is emitted when a lock is taken over from a process that ended while it held it; `check()`
+verifies the shared memory of this family of processes and returns what is wrong, a list of strings.
 """
 import importlib
 
 from . import context, reduction  # noqa: F401 (reduction: an attribute of the package, as in multiprocessing)
+from ._cmp import OwnerDiedWarning as OwnerDiedWarning
+from ._cmp import check as check
 from ._hook import install as install
 from ._version import version as __version__  # noqa: F401 (for programs)
 

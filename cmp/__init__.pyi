@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from . import context as context
 from . import managers, pool, queues, synchronize
 from . import process as process
+from ._cmp import OwnerDiedWarning as OwnerDiedWarning
+from ._cmp import check as check
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
 from .context import Process as Process

@@ -20,6 +20,16 @@ __all__ = ()
 __getattr__ = fallback(_std)
 
 
+_synchronize = None  # the module, once it was used: an import statement in each call would cost more than a lock
+
+
+def _load_synchronize():
+    global _synchronize
+    from . import synchronize
+    _synchronize = synchronize
+    return synchronize
+
+
 class BaseContext(SameRepr, _std.BaseContext):
     """What multiprocessing offers, with one way to start processes."""
 
@@ -37,38 +47,31 @@ class BaseContext(SameRepr, _std.BaseContext):
 
     def Lock(self):
         """Return a lock that one process or thread holds at a time."""
-        from .synchronize import Lock
-        return Lock(ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).Lock()
 
     def RLock(self):
         """Return a lock that its holder may take again."""
-        from .synchronize import RLock
-        return RLock(ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).RLock()
 
     def Condition(self, lock=None):
         """Return a condition variable, on `lock` or an RLock of its own."""
-        from .synchronize import Condition
-        return Condition(lock, ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).Condition(lock)
 
     def Semaphore(self, value=1):
         """Return a semaphore of `value` units."""
-        from .synchronize import Semaphore
-        return Semaphore(value, ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).Semaphore(value)
 
     def BoundedSemaphore(self, value=1):
         """Return a semaphore whose value never exceeds the initial one."""
-        from .synchronize import BoundedSemaphore
-        return BoundedSemaphore(value, ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).BoundedSemaphore(value)
 
     def Event(self):
         """Return an event, not set."""
-        from .synchronize import Event
-        return Event(ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).Event()
 
     def Barrier(self, parties, action=None, timeout=None):
         """Return a barrier for `parties` processes or threads."""
-        from .synchronize import Barrier
-        return Barrier(parties, action, timeout, ctx=self.get_context())
+        return (_synchronize or _load_synchronize()).Barrier(parties, action, timeout)
 
     def Queue(self, maxsize=0):
         """Return a queue; maxsize <= 0 means without bound."""

@@ -8,6 +8,7 @@ failing import as the newest CPython does.
 import base64
 import contextlib
 import functools
+import os
 import pickle
 import sys
 import warnings
@@ -16,7 +17,7 @@ from multiprocessing import forkserver as _std
 from multiprocessing import process, spawn, util
 from multiprocessing.forkserver import _forkserver, get_inherited_fds
 
-from . import _hook
+from . import _cmp, _hook
 from ._std import fallback
 
 __all__ = ["connect_to_new_process", "ensure_running", "get_inherited_fds", "set_forkserver_preload"]
@@ -43,7 +44,7 @@ class _Preload(list):
     def __repr__(self):
         from .spawn import find
         data = spawn.get_preparation_data("ignore")
-        told = {"names": list(self), "on_error": self.on_error, "installed": _hook.installed(),
+        told = {"names": list(self), "on_error": self.on_error, "installed": _hook.installed(), "memory": _memory(),
                 "path": data["sys_path"], "argv": data["sys_argv"], "directory": data["orig_dir"],
                 "main_path": data.get("init_main_from_path") if "__main__" in self else None}
         text = _packed(told)
@@ -53,6 +54,28 @@ class _Preload(list):
                 f"__import__('sys').modules['cmp.forkserver'].preload({text!r})][1]")
 
 
+def _memory():
+    """The descriptor of this family's shared memory, or None."""
+    with contextlib.suppress(OSError):  # who makes the first lock is told
+        _cmp.family_init()
+    descriptor = _cmp.family_fd()
+    return None if descriptor < 0 else descriptor
+
+
+class _Util:
+    """multiprocessing.util, except that the fork server inherits the family's shared memory too."""
+
+    def __getattr__(self, name):
+        return getattr(util, name)
+
+    def spawnv_passfds(self, path, args, passfds):
+        descriptor = _memory()
+        return util.spawnv_passfds(path, args, passfds if descriptor is None else [*passfds, descriptor])
+
+
+_std.util = _Util()
+
+
 def _packed(told):
     return base64.b85encode(zlib.compress(pickle.dumps(told))).decode()
 
@@ -60,6 +83,9 @@ def _packed(told):
 def preload(text):
     """In the server: load what the children are to find loaded. Returns nothing more to load."""
     told = pickle.loads(zlib.decompress(base64.b85decode(text)))
+    if told["memory"] is not None:
+        os.set_inheritable(told["memory"], False)
+        _cmp.family_join(told["memory"])
     sys.path[:] = told["path"]
     if told["argv"] is not None:
         sys.argv[:] = told["argv"]

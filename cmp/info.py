@@ -6,33 +6,35 @@ import sys
 
 __all__ = ["report"]
 
-# What each is for, or what it means for cmp when it is missing. Locks, queues, pipes, arrays and SharedMemory still
-# run on the standard library's code, which notices no dead owner, with or without these.
+# What each is for, or what it means for cmp when it is missing. Queues, pipes, arrays and SharedMemory still run on the
+# standard library's code, of which only the locks inside notice that their owner has died.
 WITHOUT = {
-    "robust_list": "no change today; for the native locks (to come): to notice that the owner was killed",
-    "robust_wake": "no change today; for the native locks (to come): to be woken when the owner was killed",
-    "pending_wake": "no change today; for the native locks (to come): to make up for a wake lost with a killed process",
-    "pending_wake_zero": "no change today; for the native locks (to come): the same by an older rule of the kernel",
-    "futex_waitv": "no change today; for the native locks (to come): to watch several words in one sleep",
-    "memfd": "what a child started by spawn or forkserver is given goes through a temporary file",
-    "memfd_seal": "no change today; for native shared memory (to come): to keep it from shrinking",
-    "memfd_noexec": "no change today; for native shared memory (to come): to keep it from being executed",
-    "pidfd_open": "sentinel is a pipe, which the child's own children may hold open after its end",
+    "robust_list": "that the owner of a lock was killed is noticed within a second, by looking",
+    "robust_wake": "that the owner of a lock was killed is noticed within a second, by looking",
+    "pending_wake": "a wake-up lost with a killed process is made up for within a second, by looking",
+    "pending_wake_zero": "nothing where pending_wake is there: it is the same by an older rule of the kernel",
+    "futex_waitv": "who waits for a lock or the like wakes up 20 times a second, to look at several words",
+    "memfd": "locks and the like live in a file of /dev/shm without a name, and where that cannot be had either, reach "
+             "forked children only; what a child started by spawn or forkserver is given goes through a temporary file",
+    "memfd_seal": "a process of the family could shrink the memory of the locks",
+    "memfd_noexec": "a process of the family could execute the memory of the locks",
+    "pidfd_open": "sentinel is a pipe, which the child's own children may hold open after its end; deaths are confirmed "
+                  "by looking",
     "pidfd_send_signal": "processes are signalled by pid, which a later process may have got",
-    "pidfs": "no change today; for the native locks (to come): to tell a process from a later one with its pid",
+    "pidfs": "a process is told from a later one with its pid by the time it started",
     "parent_death_signal": "daemonic children and pool workers may outlive a parent that was killed",
-    "dev_shm": "locks, queues, arrays and SharedMemory have no memory file system of their own to live in",
-    "dev_shm_write": "locks, queues, pools, arrays and SharedMemory cannot be created",
+    "dev_shm": "arrays and SharedMemory have no memory file system of their own to live in",
+    "dev_shm_write": "SharedMemory cannot be created",
 }
 
 # What an amount limits.
 LIMITS = {
-    "futex_offset": "bytes from an entry of the robust list to its word; for the native locks (to come)",
-    "dev_shm_size": "all semaphores, arrays and SharedMemory together",
-    "dev_shm_free": "what semaphores, arrays and SharedMemory can still be given",
+    "futex_offset": "bytes from an entry of the robust list to its word",
+    "dev_shm_size": "all arrays and SharedMemory together",
+    "dev_shm_free": "what arrays and SharedMemory can still be given",
     "rlimit_as": "address space of a process, with all shared memory that it maps",
-    "rlimit_fsize": "size of a file, and so of one array or SharedMemory",
-    "rlimit_nofile": "open descriptors; processes, pipes, queues, arrays and SharedMemory each take some",
+    "rlimit_fsize": "size of a file, and so of one array or SharedMemory, or of all locks and the like together",
+    "rlimit_nofile": "open descriptors; processes, pipes, queues, arrays and SharedMemory each take some, locks none",
     "rlimit_memlock": "memory that can be locked; cmp locks none",
     "rlimit_nproc": "processes and threads of this user",
     "cpus": "processors that this process may run on",

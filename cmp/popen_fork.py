@@ -9,6 +9,7 @@ import signal
 import threading
 from multiprocessing import popen_fork, util
 
+from . import _cmp
 from ._std import fallback
 
 __all__ = ["Popen"]
@@ -129,6 +130,7 @@ class Popen(Watched, popen_fork.Popen):
         super().__init__(process_obj)
 
     def _launch(self, process_obj):
+        _cmp.Embryo().abandon()  # the fork itself could not tell that there is no place for another process
         with _noting:
             super()._launch(process_obj)
             status_r, parent_end = self.finalizer._args
@@ -169,3 +171,4 @@ class Popen(Watched, popen_fork.Popen):
         else:
             if pid == self.pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
+                _cmp.ended(pid, self.returncode)

@@ -3,10 +3,10 @@ import os
 import threading
 from multiprocessing import popen_forkserver
 
-from . import forkserver, spawn
+from . import _cmp, forkserver, spawn
 from ._std import fallback
 from .connection import wait
-from .popen_fork import Watched, closed_on_error
+from .popen_fork import EXITCODE_UNKNOWN, Watched, closed_on_error
 
 __all__ = ["Popen"]
 __getattr__ = fallback(popen_forkserver)
@@ -34,4 +34,6 @@ class Popen(Watched, popen_forkserver.Popen):
         if self.returncode is None and flag == 0:
             wait([self.sentinel])
         with self._reaping:  # one reader takes the status from the pipe
-            return super().poll(os.WNOHANG)
+            if self.returncode is None and super().poll(os.WNOHANG) not in (None, EXITCODE_UNKNOWN):
+                _cmp.ended(self.pid, self.returncode)
+            return self.returncode

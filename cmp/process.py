@@ -38,7 +38,10 @@ class BaseProcess(_std.BaseProcess):
         parent_sentinel = _take_sentinel(parent_sentinel)
         if self.daemon:
             end_with_parent(self._parent_pid, -1 if parent_sentinel is None else parent_sentinel)
-        return super()._bootstrap(parent_sentinel)
+        try:
+            return super()._bootstrap(parent_sentinel)
+        finally:
+            _cmp.leave()  # os._exit follows, which runs no exit function of C
 
 
 def _converted(kind, value, what, remedy):

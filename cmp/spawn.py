@@ -21,7 +21,7 @@ from multiprocessing.spawn import (
     set_executable,
 )
 
-from . import _hook, context, popen_fork, process
+from . import _cmp, _hook, context, popen_fork, process
 from ._std import fallback
 
 __all__ = ["_main", "freeze_support", "get_command_line", "get_executable", "get_preparation_data",
@@ -68,22 +68,26 @@ def packed(popen, process_obj):
     Gives the bytes to write into the child's own pipe, and the end of the other one that the parent is to keep.
     """
     data = get_preparation_data(process_obj._name)
+    embryo = _cmp.Embryo()
     sentinel, parent_end = popen_fork.parent_pipe()
     with contextlib.ExitStack() as child_ends:
         child_ends.enter_context(popen_fork.closing(sentinel))
         try:
-            yield _pack(popen, process_obj, data, sentinel, child_ends), parent_end
+            yield _pack(popen, process_obj, data, embryo, sentinel, child_ends), parent_end
         except BaseException:
             popen_fork.close_ends(parent_end)
+            embryo.abandon()
             raise
+        embryo.sent()
 
 
-def _pack(popen, process_obj, data, sentinel, child_ends):
+def _pack(popen, process_obj, data, embryo, sentinel, child_ends):
     context.set_spawning_popen(popen)
     try:
         content = io.BytesIO()
-        reduction.dump(data, content)
-        reduction.dump(process_obj, content)
+        with embryo:  # the child will hold what these name, from now on
+            reduction.dump(data, content)
+            reduction.dump(process_obj, content)
         file = _memory_file(content.getbuffer())
         if file is None:  # through the pipe, as the standard library does
             source = content.getvalue()
@@ -91,16 +95,17 @@ def _pack(popen, process_obj, data, sentinel, child_ends):
             child_ends.enter_context(file)
             source = reduction.DupFd(file.fileno())
         first_words = io.BytesIO()
-        reduction.dump(_first_word(process_obj, source, sentinel), first_words)
+        reduction.dump(_first_word(process_obj, source, sentinel, embryo.place), first_words)
         reduction.dump(_InChild(_load_process), first_words)
         return first_words.getvalue()
     finally:
         context.set_spawning_popen(None)
 
 
-def _first_word(process_obj, source, sentinel):
+def _first_word(process_obj, source, sentinel, place):
     """What the child unpickles first: it finds cmp wherever it is, then prepares and returns the data."""
     family = {
+        "place": place and (reduction.DupFd(place[0]), *place[1:]),
         "start_method": context._default_context.get_start_method(allow_none=True),
         "installed": _hook.installed(),
         "parent_pid": process_obj._parent_pid if process_obj.daemon else None,
@@ -122,12 +127,20 @@ def _write_all(file, data):
         data = data[file.write(data):]
 
 
+def _join(memory, slot, gen):
+    descriptor = memory.detach()
+    os.set_inheritable(descriptor, False)
+    _cmp.family_join(descriptor, slot, gen)
+
+
 _unread = None
 
 
 def _load_preparation_data(source, family):
     """In the child: become a member of the family, then return the data that prepare() is given."""
     global _unread
+    if family["place"] is not None:
+        _join(*family["place"])
     process.sentinel_from_start = sentinel = family["sentinel"].detach()
     os.set_inheritable(sentinel, False)
     if family["parent_pid"] is not None:

@@ -1,35 +1,102 @@
-"""Locks, semaphores, conditions, events and barriers."""
+"""Locks, semaphores, conditions, events and barriers.
+
+What they do is in the native types of `_cmp`; here they get their names, their place among the standard library's
+classes, and what other libraries look for in those.
+"""
 from multiprocessing import synchronize as _std
 
+from . import _cmp
 from ._std import SameRepr, fallback
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 __getattr__ = fallback(_std)
 
 
-class Lock(_std.Lock):
+class SemLock(_std.SemLock):
+    """The base of locks and semaphores; an instance made directly is the standard library's, on a named semaphore."""
+
+    def locked(self):
+        """Whether acquire() would wait."""
+        return self._semlock._is_zero()
+
+
+class _View:
+    """What multiprocessing's locks have as `_semlock`, for libraries that ask it for private things."""
+
+    name = None  # there is no file behind it
+
+    def __init__(self, lock, kind):
+        self._of, self.kind = lock, kind
+
+    def __getattr__(self, name):
+        return getattr(self._of, name)
+
+    def __reduce__(self):
+        return getattr, (self._of, "_semlock")
+
+    def __enter__(self):
+        return self._of.__enter__()
+
+    def __exit__(self, *args):
+        return self._of.__exit__(*args)
+
+    @property
+    def handle(self):
+        return self._of._index()
+
+    @property
+    def maxvalue(self):
+        return 1 if isinstance(self._of, (Lock, RLock)) else self._of._maximum()
+
+
+@_cmp.own_methods
+class Lock(_cmp.Lock, _std.Lock, SemLock):
     """A lock that one process or thread holds at a time; any process or thread may release it."""
 
+    @property
+    def _semlock(self):
+        return _View(self, _std.SEMAPHORE)
 
-class RLock(_std.RLock):
+
+@_cmp.own_methods
+class RLock(_cmp.RLock, _std.RLock, SemLock):
     """A lock that its holder may take again; as many releases free it."""
 
+    @property
+    def _semlock(self):
+        return _View(self, _std.RECURSIVE_MUTEX)
 
-class Semaphore(_std.Semaphore):
+
+@_cmp.own_methods
+class Semaphore(_cmp.Semaphore, _std.Semaphore, SemLock):
     """A counter that acquire() lowers, waiting while it is 0, and release() raises."""
 
+    @property
+    def _semlock(self):
+        return _View(self, _std.SEMAPHORE)
 
-class BoundedSemaphore(_std.BoundedSemaphore, Semaphore):
+
+@_cmp.own_methods
+class BoundedSemaphore(_cmp.BoundedSemaphore, _std.BoundedSemaphore, Semaphore):
     """A semaphore that raises ValueError when it is released more often than acquired."""
 
 
-class Condition(_std.Condition):
+@_cmp.own_methods
+class Condition(_cmp.Condition, _std.Condition):
     """A condition variable on a lock."""
 
+    def __init__(self, lock=None, *, ctx=None):
+        super().__init__(RLock() if lock is None else lock)
 
-class Event(_std.Event):
+    def __repr__(self):
+        return f"<{type(self).__name__}({self._lock}, {self._n_waiting()})>"
+
+
+@_cmp.own_methods
+class Event(_cmp.Event, _std.Event):
     """A flag that processes can wait for."""
 
 
-class Barrier(SameRepr, _std.Barrier):
+@_cmp.own_methods
+class Barrier(SameRepr, _cmp.Barrier, _std.Barrier):
     """A place where a fixed number of processes or threads wait for one another."""

@@ -1,17 +1,45 @@
+from collections.abc import Callable
 from multiprocessing import synchronize as _std
-from multiprocessing.synchronize import SemLock as SemLock
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
+
+from . import _cmp
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
 SEM_VALUE_MAX: int
 
-class Lock(_std.Lock): ...
-class RLock(_std.RLock): ...
-class Semaphore(_std.Semaphore): ...
-class BoundedSemaphore(_std.BoundedSemaphore, Semaphore): ...
-class Condition(_std.Condition): ...
-class Event(_std.Event): ...
-class Barrier(_std.Barrier): ...
+_Seconds: TypeAlias = SupportsFloat | SupportsIndex
+
+class SemLock(_std.SemLock):
+    def locked(self) -> bool: ...
+
+class Lock(_cmp.Lock, _std.Lock, SemLock):
+    @property
+    def _semlock(self) -> Any: ...
+
+class RLock(_cmp.RLock, _std.RLock, SemLock):
+    @property
+    def _semlock(self) -> Any: ...
+
+class Semaphore(_cmp.Semaphore, _std.Semaphore, SemLock):
+    @property
+    def _semlock(self) -> Any: ...
+
+class BoundedSemaphore(_cmp.BoundedSemaphore, _std.BoundedSemaphore, Semaphore): ...
+
+class Condition(_cmp.Condition, _std.Condition):
+    def __init__(self, lock: Lock | RLock | None = None, *, ctx: object = None) -> None: ...
+
+class Event(_cmp.Event, _std.Event): ...
+
+class Barrier(_cmp.Barrier, _std.Barrier):
+    def __init__(
+        self,
+        parties: SupportsIndex,
+        action: Callable[[], object] | None = None,
+        timeout: _Seconds | None = None,
+        *,
+        ctx: object = None,
+    ) -> None: ...
 
 def __getattr__(name: str) -> Any: ...

@@ -241,12 +241,10 @@ static int64_t claim_from(uint32_t start, uint32_t end, unsigned int n)
 static int64_t claim_words(unsigned int n)
 {
     cmp_word *hint = &cmp_arena()->hint;
-    uint32_t seen = load_relaxed(hint), start = seen;
-    if (start < CMP_EXTENT_FIRST || start >= CMP_EXTENTS_MAX)
-        start = CMP_EXTENT_FIRST;
-    int64_t e = claim_from(start, CMP_EXTENTS_MAX, n);
-    if (e == -ENOMEM && start > CMP_EXTENT_FIRST)
-        e = claim_from(CMP_EXTENT_FIRST, start, n);
+    uint32_t seen = load_relaxed(hint);
+    int64_t e = claim_from(seen, CMP_EXTENTS_MAX, n);
+    if (e == -ENOMEM)
+        e = claim_from(CMP_EXTENT_FIRST, seen, n);
     if (e >= 0 && n == 1) /* unless somebody has freed another meanwhile */
         cas_strong(hint, &seen, (uint32_t)e + 1);
     return e;
@@ -508,7 +506,8 @@ int cmp_family_join(int fd, uint32_t *version)
 
 int cmp_family_fd(void)
 {
-    return is_in() ? map.fd : -1;
+    int fd = is_in() ? cmp_map_fd(&map) : -1;
+    return fd < 0 ? -1 : fd;
 }
 
 const unsigned char *cmp_family_id(void)

@@ -6,7 +6,9 @@
 #define STATE_BROKEN 2u
 #define PHASE_SHIFT 2
 #define PHASE_MASK UINT32_C(0x3fffffff)
-#define HISTORY 32u /* phases whose outcome is known */
+#define HISTORY_SHIFT 32 /* 16 bits */
+#define EPOCH_SHIFT 48   /* 16 bits */
+#define HISTORY 16u      /* phases whose outcome is known for certain */
 
 #define NOT_OVER 2    /* these are not statuses of any function in the header */
 #define LOOK_AGAIN 3
@@ -19,6 +21,7 @@ struct party {
     uint32_t n_parties;
     uint32_t index; /* CMP_BARRIER_NONE: all places were taken */
     uint32_t phase;
+    uint16_t epoch; /* when it arrived */
     uint64_t state; /* as last seen */
     struct cmp_vigil vigil;
 };
@@ -60,10 +63,37 @@ static uint64_t broken(uint64_t state)
     return (state | STATE_BROKEN) & ~(uint64_t)STATE_ACTION;
 }
 
+static uint16_t epoch_of(uint64_t state)
+{
+    return (uint16_t)(state >> EPOCH_SHIFT);
+}
+
+static uint16_t history_of(uint64_t state)
+{
+    return (uint16_t)(state >> HISTORY_SHIFT);
+}
+
 static uint64_t next_phase(uint64_t state, bool was_broken)
 {
-    uint64_t history = state >> 32 << 1 | was_broken;
-    return history << 32 | (uint32_t)((phase_of(state) + 1) << PHASE_SHIFT);
+    uint16_t epoch = (uint16_t)(epoch_of(state) + was_broken);
+    uint16_t history = (uint16_t)(history_of(state) << 1 | was_broken);
+    return (uint64_t)epoch << EPOCH_SHIFT | (uint64_t)history << HISTORY_SHIFT |
+           (uint32_t)((phase_of(state) + 1) << PHASE_SHIFT);
+}
+
+/* What a caller keeps between two calls: the phase, and as much of the epoch as there is
+   room for.  */
+static uint32_t token_of(const struct party *y)
+{
+    return (uint32_t)(y->epoch & 3) << 30 | y->phase;
+}
+
+/* The latest epoch that it can have meant. */
+static void read_token(struct party *y, uint32_t token)
+{
+    uint16_t epoch = epoch_of(load64_seqcst(&y->barrier->state));
+    y->phase = token & PHASE_MASK;
+    y->epoch = (uint16_t)(epoch - ((epoch - (token >> 30)) & 3));
 }
 
 static bool later(uint32_t phase, uint32_t other)
@@ -71,13 +101,18 @@ static bool later(uint32_t phase, uint32_t other)
     return (int32_t)((phase - other) << PHASE_SHIFT) > 0;
 }
 
-/* How a phase ended: 0 or -EPIPE; NOT_OVER.  */
-static int outcome(uint64_t state, uint32_t phase)
+/* How that party's phase ended: 0 or -EPIPE; NOT_OVER.  */
+static int outcome(uint64_t state, const struct party *y)
 {
-    uint32_t since = (phase_of(state) - phase) & PHASE_MASK;
+    uint32_t since = (phase_of(state) - y->phase) & PHASE_MASK;
+    bool was_broken;
     if (since == 0)
         return state & STATE_BROKEN ? -EPIPE : NOT_OVER;
-    return since > HISTORY || (state >> 32 >> (since - 1) & 1) ? -EPIPE : 0;
+    if (since <= HISTORY)
+        was_broken = history_of(state) >> (since - 1) & 1;
+    else /* if no phase was broken since, that one was not either */
+        was_broken = epoch_of(state) != y->epoch || history_of(state) != 0;
+    return was_broken ? -EPIPE : 0;
 }
 
 static cmp_word *park_of(struct cmp_barrier *b, uint32_t phase)
@@ -155,6 +190,7 @@ static int arrive(struct party *y)
     do {
         uint64_t state = load64_seqcst(&y->barrier->state);
         y->phase = phase_of(state);
+        y->epoch = epoch_of(state);
         y->index = CMP_BARRIER_NONE;
         if (state & STATE_BROKEN)
             return -EPIPE;
@@ -227,7 +263,7 @@ static int look(struct party *y)
     bool all = true;
     /* SYNC acquire (seq_cst): pairs with move. */
     y->state = load64_seqcst(&b->state);
-    int rc = outcome(y->state, y->phase);
+    int rc = outcome(y->state, y);
     if (rc != NOT_OVER)
         return rc;
     cmp_vigil_begin(&y->vigil);
@@ -362,7 +398,7 @@ int cmp_barrier_wait(struct cmp_barrier *b, int64_t deadline_ns, uint32_t *index
         if (rc == 0)
             rc = stay(&y, deadline_ns);
         *index = y.index;
-        *phase = y.phase;
+        *phase = token_of(&y);
         if (y.index != CMP_BARRIER_NONE)
             break;
         if (rc == -EPIPE && !cmp_barrier_broken(b))
@@ -379,8 +415,8 @@ int cmp_barrier_resume(struct cmp_barrier *b, int64_t deadline_ns, uint32_t inde
     if (rc < 0)
         return rc;
     y.index = index;
-    y.phase = phase;
-    cmp_pending(park_of(b, phase));
+    read_token(&y, phase);
+    cmp_pending(park_of(b, y.phase));
     CMP_HOOK("barrier.wait.resumed");
     rc = stay(&y, deadline_ns);
     return index == CMP_BARRIER_NONE && (rc == 0 || rc == -EPIPE) ? -EAGAIN : rc;
@@ -394,20 +430,22 @@ void cmp_barrier_quit(struct cmp_barrier *b, uint32_t index, uint32_t phase)
     if (party_init(&y, b) < 0)
         return;
     y.index = index;
-    y.phase = phase;
-    cmp_pending(park_of(b, phase));
+    read_token(&y, phase);
+    cmp_pending(park_of(b, y.phase));
     do
         y.state = load64_seqcst(&b->state);
-    while (outcome(y.state, phase) == NOT_OVER && give_up(&y) == LOOK_AGAIN);
+    while (outcome(y.state, &y) == NOT_OVER && give_up(&y) == LOOK_AGAIN);
     cmp_pending(NULL);
 }
 
 int cmp_barrier_acted(struct cmp_barrier *b, uint32_t phase)
 {
-    cmp_pending(park_of(b, phase));
+    struct party y = {.barrier = b};
+    read_token(&y, phase);
+    cmp_pending(park_of(b, y.phase));
     CMP_HOOK("barrier.act.done");
     uint64_t state = load64_seqcst(&b->state);
-    int rc = outcome(state, phase);
+    int rc = outcome(state, &y);
     /* Nobody but the actor ends a phase in ACTION, unless by breaking it.  */
     if (rc == NOT_OVER)
         rc = (state & STATE_ACTION) && move(b, state, next_phase(state, false)) ? 0 : -EPIPE;

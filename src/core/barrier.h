@@ -5,8 +5,9 @@
    cleared, and those who are let go may come again at once.
 
    Layout    32 bytes and 8 for each party.
-               state   bits 32..63 history: bit 32 + i is set if phase - 1 - i was
-                       broken; bits 2..31 phase, which starts at 1 and wraps; then
+               state   bits 48..63 epoch: how many phases ended broken; bits 32..47
+                       history: bit 32 + i is set if phase - 1 - i did; bits 2..31
+                       phase, which starts at 1 and wraps; then
                  neither    open: who comes waits until all have come
                  ACTION 1   all have come, one of them runs the action
                  BROKEN 2   until reset
@@ -41,9 +42,10 @@
              phase, and never runs the action.
 
    More processes than parties may use it.  Who finds all places taken waits for the
-   next phase.  Such a one can sleep through more than 32 phases; then its own counts as
-   broken.  And it may take the one wake that the kernel gives for a dead party of a
-   phase two before; then those are left to their slices.
+   next phase.  Then a party can be away for more than 16 phases; if one of those was
+   broken, its own counts as broken.  And who sleeps in a phase may take the one wake
+   that the kernel gives for a dead party of the phase two before; then those are left to
+   their slices.
    With more than 126 words to watch naps are cut, see vigil.h.  */
 #ifndef CMP_BARRIER_H
 #define CMP_BARRIER_H
@@ -75,7 +77,8 @@ void cmp_barrier_init(struct cmp_barrier *b, uint32_t index, uint32_t n_parties,
 #define CMP_BARRIER_ACT 1 /* run the action, then call cmp_barrier_acted */
 #define CMP_BARRIER_NONE UINT32_MAX /* an index: not arrived */
 
-/* Wait for the others.  *index: which party this one is, 0 to n_parties - 1; *phase.
+/* Wait for the others.  *index: which party this one is, 0 to n_parties - 1; *phase: for
+   the calls below.
    0: all came; CMP_BARRIER_ACT; -EPIPE: broken; -ETIMEDOUT: likewise, it is broken now
    (but not if all places were taken, *index == CMP_BARRIER_NONE; and nobody times
    out while the action runs: all have come); -EINTR: still arrived: run signal handlers,

@@ -1,7 +1,8 @@
 /* object.c -- making, holding, handing on.
 
    What moves a reference is one small function each, in the order that the sweep
-   relies on: add the new one, touch, remove the old one.  */
+   relies on: add the new one, touch, remove the old one.  All of them are in this
+   file, long as it is: they are one protocol, to be read side by side.  */
 #include "object.h"
 #include "arena.h"
 #include "cond.h"
@@ -152,6 +153,7 @@ static int take_cell(struct cmp_view *v, uint32_t index, cmp_ref *ref)
     uint32_t gen = bring_to_life(cmp_view_word(v, index));
     if (gen == 0) {
         cmp_held_clear_bit(s, index);
+        note_drop(); /* as in take_from_others */
         return -EAGAIN;
     }
     CMP_HOOK("object.create.live");
@@ -270,6 +272,7 @@ static int take_from_others(struct cmp_view *v, struct cmp_hold *h, uint32_t ind
         return 0;
     }
     cmp_held_clear_bit(s, index);
+    note_drop(); /* a sweep in between may have kept the object for that bit */
     return -ESTALE;
 }
 
@@ -465,6 +468,7 @@ static void adopt_one(struct adoption *a, uint32_t index)
     uint64_t word = add64_seqcst(cmp_view_word(v, index), CMP_OBJECT_TOUCH); /* SYNC: as touch */
     if (cmp_word_phase(word) != CMP_OBJECT_LIVE) {
         cmp_held_clear_bit(a->slot, index);
+        note_drop(); /* as in take_from_others */
         return;
     }
     hold_first(h, 0);

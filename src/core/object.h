@@ -1,10 +1,37 @@
 /* object.h -- what lives in the arena, and for how long.
 
-   A reference is a generation and an index.  An object lives while a process of
-   the family holds it: each process has a bitmap of what it holds, a sweep
-   frees what no process holds.  See the prototype-proved rules:
-   add the new reference, touch the object, remove the old reference.
-   ...  */
+   Layout    a reference is a generation (26 bits) and an index (24 bits), see slab.h
+             for the index and the object word, held.h for who holds what.
+   Invariant an object lives while a living process, or one that is being started, has
+             its bit set, or while what lives links it.  Nobody counts: what a sweep
+             cannot reach, it frees.  Every move adds the new reference, touches the
+             object, and removes the old one, in this order.
+             A process that made an object and has told nobody since (no fork, no
+             pickle, no embryo, no link) has a token for it, and frees it itself when
+             its last hold ends: one process, at once.  Everything else waits for the
+             next sweep, which comes when cells or slots run out.
+   Ordering  the contents of a cell are the creator's until it hands the reference on;
+             who gets the reference by whatever channel sees them.
+   If a process dies
+             creating: object.create.bit: nothing yet; object.create.live: an object
+             that only the dead hold
+             dropping: object.drop.bit: an object that nobody holds
+             taking: object.take.bit, object.take.source: as held by the dead
+             linking: object.link.added, .touched: in the link, and held by the dead;
+             object.link.removed: in the link
+             starting a child: embryo.create.claimed, embryo.give.bit,
+             embryo.abandon.released; the birth lock tells whether it will be born
+             adopting: embryo.adopt.bit, .all: held by the embryo, whose birth lock goes
+             with the process; embryo.adopt.released: held by the dead
+             sweeping: sweep.judged, .copied, .mark.pass, .marked: nothing was written;
+             sweep.free.object, .freed, sweep.reap.recovered: some are freed.
+             Whatever is left, the next sweep of any process frees.  None of it needs
+             repair, and none waits for a stopped process.
+   Fork      the child holds all that the parent holds, from before fork() returns,
+             whatever the parent drops then.  Tokens end, in both.
+             A child without a slot (cmp_me_errno) holds nothing: every call says so.
+   Not here  references in records of rings and queues: they add, touch and remove in
+             the same way, and a sweep that traces them goes into sweep.c's trace.  */
 #ifndef CMP_OBJECT_H
 #define CMP_OBJECT_H
 
@@ -29,48 +56,70 @@ enum cmp_type {
 
 /* Make an object with a cell of at least `bytes` (aligned to 64), whose contents
    are all zeroes or left over from an object of the same type: the caller
-   formats it.  This process holds it once.  0, -ENOMEM or another -errno.  */
+   formats it.  This process holds it once.  Makes the family's arena if need be.
+   0; -EINVAL: no such type, or more than 1 MiB; -EUSERS: this process has no slot;
+   -ENOMEM or another -errno.  */
 int cmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cell);
 
-/* Hold it once more, once less, in this process; for a handle that is there. */
+/* Hold it once more, once less, in this process; for a handle that is there.
+   0; -EINVAL: this process does not hold it; drop then does nothing.  */
 int cmp_object_hold(cmp_ref ref);
 void cmp_object_drop(cmp_ref ref);
 
 /* A reference leaves for an unknown reader: keep the object as long as this
-   process lives.  0 or -errno.  */
+   process lives.  0; -EINVAL: this process does not hold it.  */
 int cmp_object_pin(cmp_ref ref);
 
-/* A reference has come in: check it, find its cell, hold it once.  -ESTALE: the
-   object is gone; -EINVAL: it never was one, or is of another type.  */
+/* A reference has come in: check it, find its cell, hold it once.  An object that
+   this process does not hold must be held by another one that lives.  0; -ESTALE: the
+   object is gone; -EINVAL: it never was one, or is of another type; -EUSERS, -ENOMEM. */
 int cmp_object_take(cmp_ref ref, enum cmp_type type, void **cell);
 
 /* Its index, from which locks choose their hold word.  */
 uint32_t cmp_object_index(cmp_ref ref);
 
-/* From an object to another that lives as long as it does (COND -> COND_MORE):
-   link is a word in the cell, 0 or a reference.  Sweeps trace it.  Publishes ref,
-   of which this process's hold ends; false if another was there first.  */
+/* From an object to another that lives as long as it does (COND -> COND_MORE ->
+   COND_MORE): link is a word in the cell, 0 or a reference; for COND_MORE, its first.
+   Sweeps trace it.  Publishes ref, of which this process's hold ends; false if another
+   was there first, or this process does not hold ref: nothing changed.  Requires that
+   this process holds, directly or by links, what the link lies in.  */
 bool cmp_object_link(cmp_word64 *link, cmp_ref ref);
 
 /* The cell of a linked reference, NULL if it is damaged.  */
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type);
 
-/* Prepare a slot for a child that is not forked by this process.  0 or -errno. */
+/* A child that is not forked by this process (spawn, fork server), struct cmp_embryo
+   in owner.h.  Its descriptor is one of the arena's file; it carries the birth lock:
+   as long as any process has it, the embryo is not given up.
+     The creator   create, give what the child will load, have the child inherit fd, or
+                   send it to the fork server; then sent().  Or abandon().
+     The fork server closes its copy once the child is forked.
+     The child     cmp_family_join(fd): from then on fd is its arena's descriptor, and
+                   stays open; cmp_embryo_adopt with the same slot, gen and fd: the lock
+                   is given up, whoever else still has the descriptor.
+   Where there are no birth locks fd is -1: pass on a copy of cmp_family_fd(), and adopt
+   with fd -1.  */
+
+/* Prepare a slot.  0; -EUSERS: all are taken; or another -errno.  */
 int cmp_embryo_create(struct cmp_embryo *embryo);
 
-/* Have the embryo hold a reference that this process holds.  0 or -errno.  */
+/* Have the embryo hold an object that this process holds.  0; -EINVAL: it does not;
+   -ESTALE: the embryo is none any more; -ENOMEM.  */
 int cmp_embryo_give(const struct cmp_embryo *embryo, cmp_ref ref);
 
-/* The start failed, or: it is done, and this process's descriptor may go.  */
+/* The start failed, no child will adopt; or: the child, or the fork server, has the
+   descriptor.  Both close this process's own.  */
 void cmp_embryo_abandon(struct cmp_embryo *embryo);
 void cmp_embryo_sent(struct cmp_embryo *embryo);
 
-/* In the child, a member of the family by now: take over what the embryo holds.
-   From then on cmp_object_take finds it.  */
+/* In the child, a member of the family by now: hold what the embryo held.  The first
+   cmp_object_take of each takes that hold over; what is never taken is held until the
+   process ends.  0; -ESTALE: there is no such embryo (any more); -EUSERS; -ENOMEM.  */
 int cmp_embryo_adopt(const struct cmp_embryo *embryo);
 
-/* Free what nobody can reach any more, and the slots of the dead.  Any process,
-   any number at once.  The number of objects freed, or -errno.  */
+/* Free what nobody can reach any more, and the slots of the dead, asking the kernel
+   about each process.  Any process, any number at once; it is also done on its own
+   when cells or slots run out.  The number of objects freed, or -errno.  */
 int64_t cmp_sweep(void);
 
 /* ---- for sweep.c ------------------------------------------------------------------- */

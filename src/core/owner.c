@@ -1,4 +1,5 @@
-/* owner.c -- slots: registration, thread exit, questions about an owner code.
+/* owner.c -- slots: registration, thread exit, questions about an owner code.  The
+   stores of the first two and the loads of the third are one protocol, hence one file.
 
    How slots are claimed and reaped is in slot.c, what a fork does in fork.c.  */
 #include "owner.h"

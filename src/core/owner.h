@@ -17,7 +17,45 @@
              thread of the process that enters cmp links them again.  A process
              without robust words (no robust list, another pid namespace) is
              ORPHANED all its life.
-   ...  */
+   Invariant a slot's gen grows when it is freed, and only then; so at most one process
+             has a code at any time.  (16 bits of it: after 65536 processes in the same
+             slot a code comes again.  Slots are used in turn to make that long.)
+             Whoever finds LIVE finds the words linked; whoever finds a word without a
+             TID and LIVE on both sides of it knows that the kernel wrote it, or that
+             the thread ended without its exit hook: ask cmp_owner_confirm.
+             Only what was proved dead is freed.  CLAIM and EMBRYO are proved dead by
+             the birth lock: its descriptor is in the creator, then in the child, until
+             the slot is LIVE.  With UNLOCKED set there was none to be had (no such
+             locks, no descriptor left): CLAIM goes with its creator, an EMBRYO whose
+             child is killed before it is LIVE keeps slot and objects for good.
+   Ordering  a state is published after what it says; who reads the word first and the
+             state second (cmp_owner_hint) is never told that a living process is gone.
+   If a process dies
+             while it claims: the birth lock is free, a sweep frees the slot
+                           slot.claim.locked, .claimed, owner.register.claimed
+             while it forks, before or after its own death: likewise, or the child
+             takes the slot over        fork.prepare.*, owner.born.identity
+             while it links its words: not LIVE yet; or ORPHANED, which is true
+                                             owner.link.linked, owner.link.words
+             LIVE: the kernel marks the words and wakes one sleeper on each; who wakes
+             wakes the others (cmp_owner_relay)              fork.child.born
+             while a thread's words are withdrawn: ORPHANED, one sleeper is woken on
+             each word; the others on it look again at the end of their slices, if the
+             process dies in the instant before it wakes them
+                            owner.orphan.marked, .unlinked, .zeroed
+             while it frees a slot: slot.reap.freed, whose sleepers look again at the
+             end of their slices
+             Also left to the slices: who sleeps on a word of a child whose TID is that
+             of the slot's former process cannot see the change.  A process that finds
+             a slot for itself avoids that; a parent does not know the child's TID.
+   Fork      see fork.c: the child is LIVE, with words of its own, when fork() returns
+             in it.  What else there is to know of it (start time, pidfs) is found out
+             when it first asks for its code.  A fork never fails for want of a slot:
+             cmp_me() is 0 in that child and cmp_me_errno() is EUSERS.
+   Exec      the kernel marks the words: EXECED, and the slot is freed.  In a process
+             that is ORPHANED it goes unseen until the end.
+   Others    a process in another pid namespace than the maker of the arena is ORPHANED
+             all its life; its end can be told from within its own namespace only.  */
 #ifndef CMP_OWNER_H
 #define CMP_OWNER_H
 
@@ -89,7 +127,7 @@ static inline uint32_t cmp_me(void)
     uint32_t code = load_relaxed(&cmp_me_code);
     return code != 0 ? code : cmp_me_slow();
 }
-int cmp_me_errno(void);
+int cmp_me_errno(void); /* positive: EUSERS, ENOMEM; ENOTCONN: no arena; 0: it has one */
 
 /* What its words alone say about the process of an owner code.  */
 enum cmp_hint {

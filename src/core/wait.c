@@ -111,7 +111,7 @@ int cmp_nap_at_most(struct cmp_nap *nap, const struct cmp_watch *words, int n,
     nap->slept = true;
     if (rc == -ETIMEDOUT && sliced) {
         nap->slice_over = true;
-        if (length_ns == nap->slice_ns)
+        if (length_ns == nap->slice_ns && limit_ns > length_ns)
             nap->slice_ns = next_slice(nap->slice_ns);
         return 0;
     }
@@ -137,8 +137,8 @@ int cmp_nap(struct cmp_nap *nap, const struct cmp_watch *words, int n, int64_t d
 
    All this holds while nobody else wants this processor.  Whether somebody does, the
    yields tell that follow a spin in vain: they come back at once if not.  If so, what
-   spinning burns is another's, perhaps the peer's own time: no spin at all until a
-   trial succeeds.  */
+   spinning burns is another's, perhaps the peer's own time: the next one is a quarter
+   as long, so that two of three must succeed.  */
 #define SPIN_MAX_NS 20000u
 #define SPIN_NEW_NS 4000u /* after a trial that succeeded */
 #define SPIN_MIN_NS 1000u
@@ -191,7 +191,7 @@ static void learn_failure(struct cmp_spin *spin, uint32_t budget_ns, bool crowde
 {
     uint32_t patience = load_relaxed(&spin->patience);
 
-    set_budget(spin, crowded ? 0 : budget_ns / 4 * 3);
+    set_budget(spin, crowded ? budget_ns / 4 : budget_ns / 4 * 3);
     store_relaxed(&spin->idle, (1u << (IDLE_LOG2_MIN + patience)) - 1);
     if (budget_ns == 0 && patience < PATIENCE_MAX)
         store_relaxed(&spin->patience, patience + 1);

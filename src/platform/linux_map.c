@@ -217,11 +217,19 @@ static int create_behind(struct cmp_map *map, size_t bytes)
     return rc;
 }
 
+/* The map of a file that nobody else has closed yet. */
+static struct cmp_map map_of(int fd)
+{
+    struct stat st = {0};
+    fstat(fd, &st);
+    return (struct cmp_map){.fd = fd, .dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino};
+}
+
 static int create_file(struct cmp_map *map, size_t bytes, int fd)
 {
     if (fd < 0)
         return fd;
-    *map = (struct cmp_map){.fd = fd};
+    *map = map_of(fd);
     int rc = create_behind(map, bytes);
     if (rc < 0)
         close(fd);
@@ -259,6 +267,16 @@ int cmp_map_create(struct cmp_map *map, size_t bytes)
     return rc;
 }
 
+int cmp_map_fd(const struct cmp_map *map)
+{
+    struct stat st;
+    if (map->fd < 0)
+        return -ENOTSUP;
+    bool ours = fstat(map->fd, &st) == 0 && (uint64_t)st.st_dev == map->dev &&
+                (uint64_t)st.st_ino == map->ino;
+    return ours ? map->fd : -EBADF;
+}
+
 static int check_file(int fd, size_t *bytes)
 {
     struct stat st;
@@ -284,7 +302,7 @@ int cmp_map_attach(struct cmp_map *map, int fd)
     if (own < 0)
         return -errno;
     fcntl(own, F_SETFD, FD_CLOEXEC);
-    *map = (struct cmp_map){.fd = own};
+    *map = map_of(own);
     rc = reserve(map, 0, reserve_wanted());
     if (rc == 0) {
         rc = make_accessible(map, bytes < map->reserved ? bytes : map->reserved);
@@ -302,7 +320,8 @@ int cmp_map_grow(struct cmp_map *map, size_t bytes)
         return -ENOMEM;
     if (bytes <= load64_seqcst(&map->accessible))
         return 0;
-    int rc = map->fd < 0 ? 0 : lengthen(map->fd, page_up(bytes));
+    int fd = cmp_map_fd(map);
+    int rc = fd == -ENOTSUP ? 0 : fd < 0 ? fd : lengthen(fd, page_up(bytes));
     return rc < 0 ? rc : make_accessible(map, bytes);
 }
 
@@ -310,7 +329,8 @@ int cmp_map_reach(struct cmp_map *map, size_t bytes)
 {
     if (bytes <= load64_seqcst(&map->accessible))
         return 0;
-    int64_t size = map->fd < 0 ? (int64_t)map->reserved : file_size(map->fd);
+    int fd = cmp_map_fd(map);
+    int64_t size = fd == -ENOTSUP ? (int64_t)map->reserved : fd < 0 ? fd : file_size(fd);
     if (size < 0)
         return (int)size;
     if (bytes > (size_t)size || bytes > map->reserved)
@@ -321,10 +341,11 @@ int cmp_map_reach(struct cmp_map *map, size_t bytes)
 /* In pieces: a signal undoes the whole of one. */
 int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
 {
-    int rc = 0;
-    while (map->fd >= 0 && rc == 0 && bytes > 0) {
+    int fd = cmp_map_fd(map);
+    int rc = fd == -EBADF ? fd : 0;
+    while (fd >= 0 && rc == 0 && bytes > 0) {
         size_t piece = bytes < MIB ? bytes : MIB;
-        rc = allocate(map->fd, offset, piece);
+        rc = allocate(fd, offset, piece);
         offset += piece;
         bytes -= piece;
     }
@@ -341,15 +362,15 @@ void cmp_map_clear(struct cmp_map *map, size_t offset, size_t bytes)
 
 bool cmp_map_same_file(const struct cmp_map *map, int fd)
 {
-    struct stat ours, theirs;
-    return map->fd >= 0 && fstat(map->fd, &ours) == 0 && fstat(fd, &theirs) == 0 &&
-           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+    struct stat theirs;
+    return map->fd >= 0 && fstat(fd, &theirs) == 0 && map->dev == (uint64_t)theirs.st_dev &&
+           map->ino == (uint64_t)theirs.st_ino;
 }
 
 void cmp_map_detach(struct cmp_map *map)
 {
     munmap(map->base, map->reserved);
-    if (map->fd >= 0)
+    if (cmp_map_fd(map) >= 0)
         close(map->fd);
     *map = (struct cmp_map){.fd = -1};
 }
@@ -393,7 +414,7 @@ static int open_anew(int fd)
 int cmp_birth_open(const struct cmp_map *map, unsigned int slot)
 {
     short found;
-    int fd = open_anew(map->fd);
+    int fd = open_anew(cmp_map_fd(map));
     if (fd < 0)
         return fd;
     int rc = birth_lock(fd, F_OFD_SETLK, F_WRLCK, slot, &found);
@@ -407,7 +428,7 @@ int cmp_birth_open(const struct cmp_map *map, unsigned int slot)
 int cmp_birth_held(const struct cmp_map *map, unsigned int slot)
 {
     short found;
-    int rc = birth_lock(map->fd, F_OFD_GETLK, F_WRLCK, slot, &found);
+    int rc = birth_lock(cmp_map_fd(map), F_OFD_GETLK, F_WRLCK, slot, &found);
     return rc < 0 ? rc : found != F_UNLCK;
 }
 

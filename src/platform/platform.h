@@ -183,7 +183,12 @@ struct cmp_map {
     size_t reserved;       /* bytes of address space */
     cmp_word64 accessible; /* bytes; grows, never shrinks */
     int fd;                /* close-on-exec, above 2; -1: shared by fork alone */
+    uint64_t dev, ino;     /* of the file: the program may close fd, and use its number */
 };
+
+/* map->fd; -ENOTSUP: there is none; -EBADF: the program has closed it, or put another
+   file in its place, which is left alone.  What is mapped stays usable.  */
+int cmp_map_fd(const struct cmp_map *map);
 
 /* Make the file, of at least `bytes`, and map it.  0 or -errno.  */
 int cmp_map_create(struct cmp_map *map, size_t bytes);

@@ -42,7 +42,7 @@ static PyObject *identity(PyObject *mod, PyObject *const *args, Py_ssize_t nargs
                           PyObject *kwnames)
 {
     static const char *const names[] = {"pid", NULL};
-    static const struct pycmp_signature sig = {"identity", names, 0};
+    static const struct pycmp_signature sig = {"identity", names, 0, 0};
     pycmp_state *st = PyModule_GetState(mod);
     struct cmp_identity id;
     PyObject *pid_arg;
@@ -65,7 +65,7 @@ static PyObject *is_alive(PyObject *Py_UNUSED(mod), PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"pid", "start_time", NULL};
-    static const struct pycmp_signature sig = {"is_alive", names, 2};
+    static const struct pycmp_signature sig = {"is_alive", names, 2, 0};
     PyObject *in[2];
     long long pid, start_time;
 

@@ -1,10 +1,21 @@
+/* module.c -- the module _cmp: its functions, types and state.  */
 #include "module.h"
+#include "../core/arena.h"
 #include "../platform/orphan.h"
-#include "../platform/platform.h"
+
+static struct PyModuleDef module_def;
+
+pycmp_state *pycmp_state_of(PyObject *self)
+{
+    PyObject *mod = PyType_GetModuleByDef(Py_TYPE(self), &module_def);
+    return mod == NULL ? NULL : PyModule_GetState(mod);
+}
 
 static int add_functions(PyObject *mod)
 {
     PyMethodDef *const all[] = {
+        pycmp_family_methods,
+        pycmp_handle_functions,
         pycmp_identity_methods,
         pycmp_kernel_methods,
         pycmp_orphan_methods,
@@ -21,40 +32,88 @@ static int add_struct(PyObject *mod, PyStructSequence_Desc *desc, PyTypeObject *
     return *slot == NULL ? -1 : PyModule_AddType(mod, *slot);
 }
 
-static int add_type(PyObject *mod, PyType_Spec *spec, PyTypeObject **slot)
+/* base: NULL for object.  */
+static int add_type(PyObject *mod, PyType_Spec *spec, PyTypeObject **slot, PyObject *base)
 {
-    *slot = (PyTypeObject *)PyType_FromModuleAndSpec(mod, spec, NULL);
+    *slot = (PyTypeObject *)PyType_FromModuleAndSpec(mod, spec, base);
     return *slot == NULL ? -1 : PyModule_AddType(mod, *slot);
+}
+
+/* The types that are handles on objects of the arena.  */
+static int add_handles(PyObject *mod, pycmp_state *st)
+{
+    struct {
+        PyType_Spec *spec;
+        PyTypeObject **slot;
+        PyTypeObject **base;
+    } all[] = {
+        {&pycmp_lock_spec, &st->LockType, &st->HandleType},
+        {&pycmp_rlock_spec, &st->RLockType, &st->HandleType},
+        {&pycmp_semaphore_spec, &st->SemaphoreType, &st->HandleType},
+        {&pycmp_bounded_semaphore_spec, &st->BoundedSemaphoreType, &st->SemaphoreType},
+        {&pycmp_event_spec, &st->EventType, &st->HandleType},
+        {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
+        {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
+    };
+
+    if (add_type(mod, &pycmp_handle_spec, &st->HandleType, NULL) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (add_type(mod, all[i].spec, all[i].slot, (PyObject *)*all[i].base) < 0)
+            return -1;
+    return 0;
+}
+
+PyDoc_STRVAR(OwnerDiedWarning_doc,
+"A lock was acquired whose last owner ended while it held it.");
+
+static int add_warning(PyObject *mod, pycmp_state *st)
+{
+    st->OwnerDiedWarning = PyErr_NewExceptionWithDoc("cmp.OwnerDiedWarning",
+                                                     OwnerDiedWarning_doc,
+                                                     PyExc_RuntimeWarning, NULL);
+    if (st->OwnerDiedWarning == NULL)
+        return -1;
+    return PyModule_AddObjectRef(mod, "OwnerDiedWarning", st->OwnerDiedWarning);
 }
 
 static int module_exec(PyObject *mod)
 {
     pycmp_state *st = PyModule_GetState(mod);
-    int rc = cmp_platform_init();
+    int rc = cmp_owner_atfork_install(); /* the first fork makes the family's arena */
     if (rc < 0) {
         pycmp_raise(rc);
         return -1;
     }
     if (add_functions(mod) < 0 ||
         add_struct(mod, &pycmp_identity_desc, &st->IdentityType) < 0 ||
-        add_type(mod, &pycmp_redirect_spec, &st->RedirectType) < 0)
+        add_type(mod, &pycmp_redirect_spec, &st->RedirectType, NULL) < 0 ||
+        add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
+        add_handles(mod, st) < 0 || add_warning(mod, st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
 
+#define OBJECTS(do) \
+    do(IdentityType) do(RedirectType) do(EmbryoType) do(HandleType) do(LockType) do(RLockType) \
+    do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
+    do(OwnerDiedWarning)
+
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {
     pycmp_state *st = PyModule_GetState(mod);
-    Py_VISIT(st->IdentityType);
-    Py_VISIT(st->RedirectType);
+#define VISIT(name) Py_VISIT(st->name);
+    OBJECTS(VISIT)
+#undef VISIT
     return 0;
 }
 
 static int module_clear(PyObject *mod)
 {
     pycmp_state *st = PyModule_GetState(mod);
-    Py_CLEAR(st->IdentityType);
-    Py_CLEAR(st->RedirectType);
+#define CLEAR(name) Py_CLEAR(st->name);
+    OBJECTS(CLEAR)
+#undef CLEAR
     return 0;
 }
 

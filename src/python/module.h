@@ -4,20 +4,48 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdbool.h>
 #include "../core/cmp.h"
 
 typedef struct {
     PyTypeObject *IdentityType;
     PyTypeObject *RedirectType;
+    PyTypeObject *EmbryoType;
+    PyTypeObject *HandleType; /* the base of those that follow */
+    PyTypeObject *LockType;
+    PyTypeObject *RLockType;
+    PyTypeObject *SemaphoreType;
+    PyTypeObject *BoundedSemaphoreType;
+    PyTypeObject *EventType;
+    PyTypeObject *ConditionType;
+    PyTypeObject *BarrierType;
+    PyObject *OwnerDiedWarning;
 } pycmp_state;
 
 /* Functions of the module, by the file that has them.  */
+extern PyMethodDef pycmp_family_methods[];
+extern PyMethodDef pycmp_handle_functions[];
+extern PyMethodDef pycmp_identity_methods[];
 extern PyMethodDef pycmp_kernel_methods[];
 extern PyMethodDef pycmp_orphan_methods[];
-extern PyMethodDef pycmp_identity_methods[];
 
 extern PyStructSequence_Desc pycmp_identity_desc;
 extern PyType_Spec pycmp_redirect_spec;
+extern PyType_Spec pycmp_embryo_spec;
+extern PyType_Spec pycmp_handle_spec;
+extern PyType_Spec pycmp_lock_spec;
+extern PyType_Spec pycmp_rlock_spec;
+extern PyType_Spec pycmp_semaphore_spec;
+extern PyType_Spec pycmp_bounded_semaphore_spec;
+extern PyType_Spec pycmp_event_spec;
+extern PyType_Spec pycmp_condition_spec;
+extern PyType_Spec pycmp_barrier_spec;
+
+/* module.c */
+
+/* The state of the module that made the type of self, or a base of it.  NULL and a
+   TypeError if none did.  */
+pycmp_state *pycmp_state_of(PyObject *self);
 
 /* status.c */
 
@@ -31,9 +59,26 @@ PyObject *pycmp_raise(int rc);
    status of op; -EINTR only with the exception of a signal handler set.  */
 int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns);
 
-/* None and inf -> CMP_FOREVER; a real number of seconds, negative for 0 ->
-   absolute deadline.  0, or -1 and an exception that names the value.  */
-int pycmp_deadline(PyObject *timeout, int64_t *deadline_ns);
+/* How long, in two steps, so that a wait that need not sleep reads no clock.  First:
+   None and inf -> CMP_FOREVER, a real number of seconds -> at least 0.  0, or -1 and
+   an exception that names the value.  Then: the deadline, that much after now.  */
+int pycmp_duration(PyObject *timeout, int64_t *duration_ns);
+int64_t pycmp_deadline_after(int64_t duration_ns);
+
+/* exec.c */
+
+/* From now on an os.exec* of this process is known to the core before it happens,
+   and taken back if it fails.  Idempotent.  0, or -1 and an exception.  */
+int pycmp_watch_exec(void);
+
+/* family.c */
+
+/* Have the arena of this process family.  0, or -1 and an exception.  */
+int pycmp_family(void);
+
+/* A pickle that names an object is being written: have the object live until it is
+   read.  0, or -1 and an exception.  */
+int pycmp_reference_leaves(uint64_t ref);
 
 /* args.c */
 
@@ -42,6 +87,7 @@ struct pycmp_signature {
     const char *function;
     const char *const *names; /* ends with NULL */
     int n_required;
+    int n_positional; /* 0: all */
 };
 
 /* Sort the arguments of a call into out[], one (borrowed) for each name, NULL
@@ -53,5 +99,19 @@ int pycmp_args(const struct pycmp_signature *sig, PyObject *const *args,
    names the parameter and the value.  */
 int pycmp_integer(PyObject *value, const char *name, long long low, long long high,
                   long long *out);
+
+/* An integer of any size, one beyond long long as the nearest that is not.  0, or -1
+   and a TypeError that names the parameter and the value.  */
+int pycmp_clamped(PyObject *value, const char *name, long long *out);
+
+/* acquire(block=True, timeout=None, *, blocking=True): how long it may wait in ns, 0
+   for not at all.  block and blocking are the same.  0, or -1 and an exception.  */
+int pycmp_patience(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                   int64_t *duration_ns);
+
+/* wait(timeout=None): the only argument, NULL if it was not given.  0, or -1 and a
+   TypeError.  */
+int pycmp_only_argument(const char *function, const char *name, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
 
 #endif /* PYCMP_MODULE_H */

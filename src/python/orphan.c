@@ -1,42 +1,6 @@
-/* orphan.c -- die_with_parent(), and the audit hook that suspends the watch for
-   an exec.
-
-   The hook runs before os.exec* replaces the program, takes the watch off, and
-   queues a pending call that puts it on again.  That call runs when the
-   interpreter does, which it only does if the exec failed.  (A hook written in
-   Python, on the same event, runs the interpreter too, and so keeps the watch
-   on: nothing tells the two apart.  The program may then be killed when the
-   thread that forked it ends.)  */
+/* orphan.c -- die_with_parent().  */
 #include "module.h"
-#include <string.h>
-#include "../core/atomics.h"
 #include "../platform/orphan.h"
-
-static cmp_word hooked; /* 1: this process has the hook, for good */
-
-static int watch_again(void *Py_UNUSED(arg))
-{
-    cmp_parent_watch_on(); /* nobody is there to be told that it failed */
-    return 0;
-}
-
-static int on_audit(const char *event, PyObject *Py_UNUSED(args), void *Py_UNUSED(data))
-{
-    /* Queued first: without a way back (the queue is full) the watch stays. */
-    if (strcmp(event, "os.exec") == 0 && Py_AddPendingCall(watch_again, NULL) == 0)
-        cmp_parent_watch_off();
-    return 0;
-}
-
-static int install_hook(void)
-{
-    if (xchg_seqcst(&hooked, 1) == 1)
-        return 0;
-    if (PySys_AddAuditHook(on_audit, NULL) == 0)
-        return 0;
-    store_relaxed(&hooked, 0);
-    return -1;
-}
 
 /* As pycmp_raise(-ECHILD), but with the remedy.  */
 static PyObject *raise_not_our_parent(int pid)
@@ -54,7 +18,7 @@ static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args
                                  Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"parent_pid", "sentinel", NULL};
-    static const struct pycmp_signature sig = {"die_with_parent", names, 1};
+    static const struct pycmp_signature sig = {"die_with_parent", names, 1, 0};
     PyObject *in[2];
     long long parent_pid, sentinel = -1;
 
@@ -63,7 +27,7 @@ static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args
         return NULL;
     if (in[1] != NULL && pycmp_integer(in[1], "sentinel", -1, INT_MAX, &sentinel) < 0)
         return NULL;
-    if (install_hook() < 0)
+    if (pycmp_watch_exec() < 0)
         return NULL;
     int rc = cmp_die_with_parent((int)parent_pid, (int)sentinel);
     if (rc == -ECHILD)

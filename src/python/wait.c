@@ -1,20 +1,44 @@
 /* wait.c -- the one GIL drop, and the deadlines that go with it.  */
 #include "module.h"
 #include <math.h>
-#include <stdbool.h>
+#include <unistd.h>
+#include "../core/wait.h"
 #include "../platform/platform.h"
 
 #define SECOND_NS 1e9
 #define LONGEST_SECONDS 4e9 /* a century: longer is for ever, and now + it fits */
 
-int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns)
+static int run(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns,
+               enum cmp_wait_mode mode)
 {
     int rc;
-    do {
-        Py_BEGIN_ALLOW_THREADS
-        rc = op(obj, deadline_ns);
-        Py_END_ALLOW_THREADS
-    } while (rc == -EINTR && PyErr_CheckSignals() == 0);
+
+    Py_BEGIN_ALLOW_THREADS
+    cmp_wait_as(mode);
+    rc = op(obj, deadline_ns);
+    cmp_wait_as(CMP_WAIT_WHOLE);
+    Py_END_ALLOW_THREADS
+    return rc;
+}
+
+/* Whether this thread is the one that runs signal handlers.  (Where Python was started
+   in another thread than the first, it is not, and a signal that comes while it spins
+   waits for the end of its sleep.)  */
+static bool runs_handlers(void)
+{
+    return cmp_tid() == (uint32_t)getpid();
+}
+
+/* A signal that comes before the sleep does not end it: only a flag tells of it.  So
+   look at the flag when all spinning is over.  */
+int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns)
+{
+    bool handles = runs_handlers();
+    enum cmp_wait_mode next = handles ? CMP_WAIT_ASLEEP : CMP_WAIT_WHOLE;
+    int rc = run(op, obj, deadline_ns, handles ? CMP_WAIT_AWAKE : CMP_WAIT_WHOLE);
+
+    while (rc == -EINTR && PyErr_CheckSignals() == 0)
+        rc = run(op, obj, deadline_ns, next);
     return rc;
 }
 
@@ -66,11 +90,11 @@ static int64_t to_ns(double seconds)
     return (double)ns < exact ? ns + 1 : ns;
 }
 
-int pycmp_deadline(PyObject *timeout, int64_t *deadline_ns)
+int pycmp_duration(PyObject *timeout, int64_t *duration_ns)
 {
     double seconds;
 
-    *deadline_ns = CMP_FOREVER;
+    *duration_ns = CMP_FOREVER;
     if (timeout == Py_None)
         return 0;
     if (to_seconds(timeout, &seconds) < 0)
@@ -83,6 +107,11 @@ int pycmp_deadline(PyObject *timeout, int64_t *deadline_ns)
     if (seconds < 0)
         seconds = 0;
     if (seconds < LONGEST_SECONDS)
-        *deadline_ns = cmp_now_ns() + to_ns(seconds);
+        *duration_ns = to_ns(seconds);
     return 0;
+}
+
+int64_t pycmp_deadline_after(int64_t duration_ns)
+{
+    return duration_ns == CMP_FOREVER ? CMP_FOREVER : cmp_now_ns() + duration_ns;
 }

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -189,7 +190,7 @@ static void test_grow(void)
 
 /* Several grow it at once, by steps of their own; the file never shrinks, and nobody
    loses what another wrote. */
-enum { GROWERS = 4, STEPS = 60 };
+enum { GROWERS = 4, STEPS = 400 };
 
 static void grow_and_write(struct cmp_map *map, int me)
 {
@@ -217,6 +218,53 @@ static void test_growing_at_once(struct cmp_map *map)
             CHECK_EQ(map->base[FIRST + (size_t)(i * GROWERS + me - 1) * 4096], 1 + me);
 }
 
+/* ... also if one stands still at any instruction of its growing while another makes
+   the file longer still.  A sanitizer adds many instructions. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STRIDE 37
+#else
+#define STRIDE 1
+#endif
+
+/* False: it has come through before so many steps. */
+static bool grow_stopped_at(int steps)
+{
+    struct cmp_map map;
+    struct stat st;
+    CHECK_EQ(cmp_map_create(&map, FIRST), 0);
+    CHECK_EQ(cmp_map_grow(&map, FIRST + 4096), 0); /* all that it calls is resolved */
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        _exit(-cmp_map_grow(&map, 2 * FIRST));
+    }
+    int status = status_of(pid);
+    for (int i = 0; i < steps && WIFSTOPPED(status); i++) {
+        ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+        status = status_of(pid);
+    }
+    bool stopped = WIFSTOPPED(status);
+    CHECK_EQ(cmp_map_grow(&map, 3 * FIRST), 0);
+    if (stopped) {
+        ptrace(PTRACE_DETACH, pid, NULL, NULL);
+        status = status_of(pid);
+    }
+    CHECK_EQ(status, 0);
+    CHECK_EQ(fstat(map.fd, &st), 0);
+    CHECK_EQ(st.st_size, 3 * FIRST);
+    cmp_map_detach(&map);
+    return stopped;
+}
+
+static void test_growth_stopped(void)
+{
+    int steps = 0;
+    while (n_failed == 0 && grow_stopped_at(steps))
+        steps += STRIDE;
+    CHECK(steps > 50);
+}
+
 struct thread_arg {
     struct cmp_map *map;
     int me;
@@ -241,6 +289,7 @@ static void test_growing_in_threads(void)
     }
     for (int i = 0; i < GROWERS; i++)
         pthread_join(t[i], NULL);
+    CHECK_EQ(accessible(&map), FIRST + (size_t)(STEPS * GROWERS + GROWERS - 1) * 4096);
     CHECK_EQ(fault_at(map.base + accessible(&map) - 1), 0);
     cmp_map_detach(&map);
 }
@@ -460,6 +509,7 @@ static void on_dev_shm(void)
     test_grow();
     test_growth();
     test_commit_and_clear();
+    test_growth_stopped();
     no_longer_files();
 }
 

@@ -8,6 +8,12 @@
 #include "../../src/core/slab.h"
 #include "peers.h"
 
+#ifdef __SANITIZE_THREAD__
+#define TSAN 1 /* it loses its way where the first thread ends, or threads are left by a fork */
+#else
+#define TSAN 0
+#endif
+
 static void say(void *arg, const char *what)
 {
     (void)arg;
@@ -525,10 +531,11 @@ static void test_threads(void)
     for (int i = 0; i < 8; i++)
         pthread_create(&t[i], NULL, churn, NULL);
     for (int i = 0; i < 20; i++) {
-        pid_t pid = fork_child();
+        pid_t pid = TSAN ? -1 : fork_child();
         if (pid == 0)
             _exit(churn(NULL) != NULL || n_failed);
-        CHECK_EQ(exit_code(pid), 0);
+        if (pid > 0)
+            CHECK_EQ(exit_code(pid), 0);
         cmp_sweep();
     }
     for (int i = 0; i < 8; i++)

@@ -6,6 +6,12 @@
 #include "../../src/core/object.h"
 #include "peers.h"
 
+#ifdef __SANITIZE_THREAD__
+#define TSAN 1 /* it loses its way where the first thread ends, or threads are left by a fork */
+#else
+#define TSAN 0
+#endif
+
 static uint32_t peer_code(void)
 {
     return load_acquire(&stage->result);
@@ -522,17 +528,20 @@ int main(void)
     stage = shared(sizeof *stage);
     in_fresh_process(thread_registers); /* before this process has an arena */
     in_fresh_process(lives_without_words);
-    in_fresh_process(table_full);
+    if (!SLOW)
+        in_fresh_process(table_full);
     start_family(140);
     test_self();
     test_killed();
     test_confirm_waits();
     test_left_in_order();
     test_exec();
-    test_leader_ends();
-    test_leader_vanishes();
-    test_sleeper_sees_orphan();
-    test_never_dead();
+    if (!TSAN) {
+        test_leader_ends();
+        test_leader_vanishes();
+        test_sleeper_sees_orphan();
+        test_never_dead();
+    }
     test_damaged_codes();
     test_rotation();
     test_gen_wraps();

@@ -9,6 +9,12 @@
 #include "../../src/core/slab.h"
 #include "peers.h"
 
+#ifdef __SANITIZE_THREAD__
+#define TSAN 1 /* it loses its way where the first thread ends, or threads are left by a fork */
+#else
+#define TSAN 0
+#endif
+
 /* ---- dying at a hook ------------------------------------------------------------- */
 
 static long die_at = -1; /* so many hooks from here */
@@ -247,9 +253,9 @@ static const struct move {
     {"link", link_more},        {"fork", fork_once},
     {"fork twice", fork_twice}, {"birth", be_born}, {"embryo", start_embryo},
     {"adopt", adopt},           {"sweep", sweep},
-    {"thread ends", orphan},
+    {"thread ends", orphan}, /* the last: not under TSan */
 };
-enum { N_MOVES = sizeof moves / sizeof *moves };
+enum { N_MOVES = sizeof moves / sizeof *moves - TSAN };
 
 /* ---- trials ---------------------------------------------------------------------- */
 

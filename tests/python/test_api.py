@@ -50,11 +50,6 @@ PENDING = {
     "queues.Queue.__class_getitem__": "native queues",
     "resource_tracker.cleanup_noop": "native shared_memory",
     "shared_memory.SharedMemory(track=)": "native shared_memory",
-    "synchronize.BoundedSemaphore.locked": "native synchronize",
-    "synchronize.Lock.locked": "native synchronize",
-    "synchronize.RLock.locked": "native synchronize",
-    "synchronize.SemLock.locked": "native synchronize",
-    "synchronize.Semaphore.locked": "native synchronize",
     "util.WARNING": "a util of its own",
     "util.warn": "a util of its own",
 }
@@ -71,6 +66,14 @@ def standard(module):
     return counterpart(module, "multiprocessing")
 
 
+def fits(own, wanted):
+    """Whether a parameter takes what the wanted one takes: it may be optional, and the self of native types is
+    positional only."""
+    if own is None or wanted[0] != "self":
+        return own in (wanted, [*wanted[:2], True])
+    return own in (wanted, ["self", "POSITIONAL_ONLY", False])
+
+
 def accepts(function, wanted):
     """The parameters of `wanted` that the function does not have as they are there."""
     if wanted is None:
@@ -81,7 +84,7 @@ def accepts(function, wanted):
         return
     described = {name: [name, p.kind.name, p.default is not p.empty] for name, p in own.items()}
     for parameter in wanted:
-        if described.pop(parameter[0], None) != parameter:
+        if not fits(described.pop(parameter[0], None), parameter):
             yield parameter[0]
     names = [name for name in own if name not in described]
     if names != [name for name, *_ in wanted if name in own]:
@@ -97,6 +100,8 @@ def missing_of_class(path, own, wanted):
     for name, parameters in wanted.items():
         if not any(name in vars(base) for base in own.__mro__):  # hasattr would find type's own __or__
             yield f"{path}.{name}"
+        elif name == "__init__" and isinstance(own.__init__, type(object.__init__)):  # native: described by the class
+            yield from parameters_missing(path, own, parameters[1:])
         elif parameters is not None:
             yield from parameters_missing(f"{path}.{name}".replace(".__init__", ""), getattr(own, name), parameters)
 
