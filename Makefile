@@ -70,3 +70,4 @@ clean: ## remove what was built
 	rm -rf build dist .venv *.egg-info cmp/*.so tests/cpython/build tests/cpython/tmp benchmarks/floor/build
 
 -include tests/core/core.mk
+-include tests/model/model.mk

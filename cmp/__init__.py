@@ -16,6 +16,7 @@ from ._version import version as __version__  # noqa: F401 (for programs)
 
 __all__ = [name for name in dir(context._default_context) if not name.startswith("_")]
 globals().update((name, getattr(context._default_context, name)) for name in __all__)
+__all__ += ["OwnerDiedWarning"]
 
 # The levels of the package's logger below DEBUG and between INFO and WARNING, as in multiprocessing.
 SUBDEBUG = 5

@@ -33,6 +33,7 @@ __all__ = [
     "JoinableQueue",
     "Lock",
     "Manager",
+    "OwnerDiedWarning",
     "Pipe",
     "Pool",
     "Process",

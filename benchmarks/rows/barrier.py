@@ -4,7 +4,7 @@ from harness import expect, repeat, row, statement
 
 statement(
     "barrier/create", "us", "", "barrier = mp.Barrier(2)", "barrier.parties == 2",
-    needs="Barrier", kept="barrier", unroll=1,
+    needs="Barrier", kept="barrier", unroll=1, floor="cell.take",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ statement(
 )  # fmt: skip
 statement(
     "condition/create", "us", "", "condition = mp.Condition()", "condition.acquire(False)",
-    needs="Condition", kept="condition", unroll=1,
+    needs="Condition", kept="condition", unroll=1, floor="cell.take",
 )  # fmt: skip
 
 

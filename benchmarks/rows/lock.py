@@ -14,7 +14,7 @@ for kind in ("Lock", "RLock"):
     )  # fmt: skip
     statement(
         f"{kind.lower()}/create", "us", "", f"lock = mp.{kind}()", "lock.acquire(False)",
-        needs=kind, kept="lock", unroll=1,
+        needs=kind, kept="lock", unroll=1, floor="cell.take",
     )  # fmt: skip
 
 
@@ -29,16 +29,24 @@ def add(lock, counter, n):
             counter.value += 1
 
 
-@row("lock/two processes increment", "ns", needs="Lock RawValue", per=2, floor="lock.cas", quick=True)
-def two_processes(mp, crew):
-    lock, counter = mp.Lock(), mp.RawValue("q", 0)
-    crew.hire(increment, lock, counter)
-    crew.hire(increment, lock, counter)
-    total = 0
+def incremented_by(parties, name, **options):
+    """A counter that so many processes raise under one lock; with more of them than cores the machine is overloaded."""
 
-    def check(n, result, told):
-        nonlocal total
-        total += 2 * n
-        expect(counter.value == total, f"counter {counter.value} == {total}")
+    @row(f"lock/{name} processes increment", "ns", needs="Lock RawValue", per=parties, **options)
+    def make(mp, crew):
+        lock, counter = mp.Lock(), mp.RawValue("q", 0)
+        for _ in range(parties):
+            crew.hire(increment, lock, counter)
+        total = 0
 
-    yield (lambda n: None), check
+        def check(n, result, told):
+            nonlocal total
+            total += parties * n
+            expect(counter.value == total, f"counter {counter.value} == {total}")
+
+        yield (lambda n: None), check
+
+
+incremented_by(2, "two", floor="lock.two", quick=True)
+incremented_by(4, "four", floor="lock.two")
+incremented_by(8, "eight", floor="lock.two")

@@ -11,7 +11,7 @@ for kind in ("Semaphore", "BoundedSemaphore"):
 
 statement(
     "semaphore/create", "us", "", "semaphore = mp.Semaphore(1)", "semaphore.acquire(False)",
-    needs="Semaphore", kept="semaphore", unroll=1,
+    needs="Semaphore", kept="semaphore", unroll=1, floor="cell.take",
 )  # fmt: skip
 
 

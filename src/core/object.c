@@ -376,6 +376,8 @@ static int create_embryo(struct cmp_embryo *embryo)
         return rc;
     CMP_HOOK("embryo.create.claimed");
     cmp_held_clear(cmp_slot_at(embryo->slot));
+    if (embryo->fd < 0) /* no birth locks here: the child needs the file all the same */
+        embryo->fd = cmp_map_copy_fd(cmp_family_map());
     if (cmp_slot_conceive(embryo))
         return 0;
     cmp_slot_birth_over(embryo);

@@ -134,7 +134,8 @@ static struct robust_list_head *registered_head(void)
     return syscall(SYS_get_robust_list, 0, &head, &size) == 0 ? head : NULL;
 }
 
-/* musl registers a thread's list with the first robust mutex that it locks. */
+/* musl registers a thread's list with the first robust mutex of several processes
+   that it locks. */
 static void lock_one_robust_mutex(void)
 {
     pthread_mutexattr_t attr;
@@ -142,6 +143,7 @@ static void lock_one_robust_mutex(void)
 
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     if (pthread_mutex_init(&mutex, &attr) == 0) {
         if (pthread_mutex_lock(&mutex) == 0)
             pthread_mutex_unlock(&mutex);

@@ -277,6 +277,15 @@ int cmp_map_fd(const struct cmp_map *map)
     return ours ? map->fd : -EBADF;
 }
 
+int cmp_map_copy_fd(const struct cmp_map *map)
+{
+    int fd = cmp_map_fd(map);
+    if (fd < 0)
+        return fd;
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? -errno : fd;
+}
+
 static int check_file(int fd, size_t *bytes)
 {
     struct stat st;

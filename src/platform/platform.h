@@ -190,6 +190,9 @@ struct cmp_map {
    file in its place, which is left alone.  What is mapped stays usable.  */
 int cmp_map_fd(const struct cmp_map *map);
 
+/* A copy of that descriptor, for another process.  Or a -errno.  */
+int cmp_map_copy_fd(const struct cmp_map *map);
+
 /* Make the file, of at least `bytes`, and map it.  0 or -errno.  */
 int cmp_map_create(struct cmp_map *map, size_t bytes);
 

@@ -116,14 +116,14 @@ static PyObject *Semaphore_locked(PyObject *self, PyObject *Py_UNUSED(none))
 
 /* What multiprocessing's SemLock has.  Permits belong to nobody in particular. */
 
-static PyObject *Semaphore_is_mine(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
+static PyObject *Semaphore_is_mine(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    Py_RETURN_FALSE;
+    return pycmp_cell(self) == NULL ? NULL : PyBool_FromLong(0);
 }
 
-static PyObject *Semaphore_count(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
+static PyObject *Semaphore_count(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    return PyLong_FromLong(0);
+    return pycmp_cell(self) == NULL ? NULL : PyLong_FromLong(0);
 }
 
 static PyObject *Semaphore_maximum(PyObject *self, PyObject *Py_UNUSED(none))

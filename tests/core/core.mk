@@ -3,7 +3,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 
-.PHONY: core asan ubsan tsan
+.PHONY: core asan ubsan tsan crash crash-full stress
 
 core: ## build and run the C tests, without Python
 	@CC="$(CC)" tests/core/run.sh core
@@ -16,3 +16,13 @@ ubsan: ## the C tests under UndefinedBehaviorSanitizer
 
 tsan: ## the C tests under ThreadSanitizer
 	@CC="$(CC)" tests/core/run.sh tsan
+
+crash: ## kill a process at every instruction and hook of every operation, and two at every pair of hooks; seeded bugs
+	@CC="$(CC)" tests/crash/run.sh crash
+
+crash-full: ## the same, and two at every pair of instructions; SQUARE_STEP=1 for all of them (hours)
+	@CC="$(CC)" tests/crash/run.sh full
+
+STRESS ?= 600
+stress: ## ten processes, random kills and stops, for STRESS=600 seconds
+	@CC="$(CC)" tests/stress/run.sh $(STRESS)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 
-import cmp
 from conftest import wait_until
 
 # How to make one of each kind, from cmp or from a context of it.

@@ -3,10 +3,10 @@ import threading
 import time
 
 import pytest
+from crew import kill, running, sleep_for_ever, stop, wait_asleep
 
 import cmp
 from conftest import wait_until
-from crew import kill, running, sleep_for_ever, stop, wait_asleep
 
 Broken = threading.BrokenBarrierError
 

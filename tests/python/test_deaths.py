@@ -12,9 +12,6 @@ import time
 import warnings
 
 import pytest
-
-import cmp
-from conftest import wait_until
 from crew import (
     ENDS,
     end,
@@ -29,6 +26,9 @@ from crew import (
     stop,
     wait_asleep,
 )
+
+import cmp
+from conftest import wait_until
 
 BOTH = pytest.mark.parametrize("kind", ["Lock", "RLock"])
 TOLD = {"SIGKILL": r"was killed by signal 9 \(SIGKILL\)", "SIGSEGV": r"was killed by signal 11 \(SIGSEGV\)",

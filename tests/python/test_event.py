@@ -3,9 +3,9 @@ import threading
 import time
 
 import pytest
+from crew import running, sleep_for_ever, stop, wait_asleep
 
 import cmp
-from crew import running, sleep_for_ever, stop, wait_asleep
 
 
 def test_set_and_clear():

@@ -2,7 +2,6 @@
 import os
 
 import pytest
-
 from crew import run_program
 
 # What platform.h calls them, and what goes with each.

@@ -1,4 +1,4 @@
-"""The arena: one memory file, nothing else; an object lives as long as somebody can reach it, and its memory comes back."""
+"""One memory file, nothing else; an object lives as long as somebody can reach it, then its memory comes back."""
 import ctypes
 import fcntl
 import gc
@@ -10,8 +10,6 @@ import subprocess
 import threading
 
 import pytest
-
-import cmp
 from crew import (
     KINDS,
     arena_bytes,
@@ -23,6 +21,8 @@ from crew import (
     run_program,
     running,
 )
+
+import cmp
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
 MEBI = 1 << 20

@@ -1,6 +1,5 @@
 """Under limits of the system cmp works, or fails with one clear OSError or MemoryError; it never crashes or hangs."""
 import pytest
-
 from crew import run_program
 
 USE = """

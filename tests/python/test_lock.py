@@ -4,9 +4,9 @@ import time
 import weakref
 
 import pytest
+from crew import running, wait_asleep
 
 import cmp
-from crew import running, wait_asleep
 
 BOTH = pytest.mark.parametrize("kind", ["Lock", "RLock"])
 

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
+from crew import KINDS, arena_bytes, run_program, running
 
 import cmp
 from conftest import wait_until
-from crew import KINDS, arena_bytes, run_program, running
-from multiprocessing.reduction import ForkingPickler
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
 METHODS = ("fork", "spawn", "forkserver")

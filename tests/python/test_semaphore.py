@@ -2,10 +2,10 @@
 import threading
 
 import pytest
+from crew import running, wait_asleep
 
 import cmp
 from cmp.synchronize import SEM_VALUE_MAX
-from crew import running, wait_asleep
 
 BOTH = pytest.mark.parametrize("kind", ["Semaphore", "BoundedSemaphore"])
 VALUES = pytest.mark.parametrize("value", [1, 2, 3, 63, 64, 65, 200])  # up to 64 permits can have owners

@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-
-import cmp
 from crew import running, wait_asleep
 from test_waits import WAITS, BarrierWait, ConditionOnLockWait, RLockWait, name_of
+
+import cmp
 
 
 @pytest.fixture(params=WAITS, ids=name_of)
@@ -184,6 +184,30 @@ def test_interrupted_while_it_takes_the_lock_back(handle):
         assert lock.acquire(False)  # held by this thread
         lock.release()
     thread.join()
+
+
+def test_keyboard_interrupt_while_it_takes_the_lock_back():
+    """Notified, but the notifier keeps the lock: the interrupt ends this wait too, and the lock stays its holder's."""
+    lock, go, interrupted = cmp.Lock(), threading.Event(), threading.Event()
+    condition = cmp.Condition(lock)
+
+    def notify():
+        with condition:
+            condition.notify()
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+            go.wait(40)
+            told.append(interrupted.is_set())
+    told, thread = [], threading.Thread(target=notify)
+    with pytest.raises(KeyboardInterrupt), condition:
+        thread.start()
+        condition.wait()
+        time.sleep(30)
+    interrupted.set()
+    assert lock.locked()
+    go.set()
+    thread.join()
+    assert told == [True] and not lock.locked()
 
 
 def test_a_storm_of_signals(waits, handle):

@@ -107,7 +107,8 @@ FREE = {
                           "Condition(Lock)": lambda: cmp.Condition(cmp.Lock())}.items()
        for what, operation in {
            "acquire and release": pair, "with": enter,
-           "with a timeout": lambda made: pair(made, timeout=5), "without waiting": lambda made: pair(made, block=False),
+           "with a timeout": lambda made: pair(made, timeout=5),
+           "without waiting": lambda made: pair(made, block=False),
        }.items()},
     "Lock, locked": (cmp.Lock, lambda lock: lock.locked()),
     "Lock, held, attempt": (lambda: held(cmp.Lock()), lambda lock: lock.acquire(False)),

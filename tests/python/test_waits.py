@@ -11,9 +11,9 @@ import threading
 import time
 
 import pytest
+from crew import go_on, run_program, running, stop, wait_asleep
 
 import cmp
-from crew import go_on, run_program, running, stop, wait_asleep
 
 
 class Wait:
@@ -193,7 +193,8 @@ def test_numpy_numbers(waits):
 
 @pytest.mark.parametrize("timeout", [
     None, math.inf, 1e19, 1e300, 10**30, 10**400, sys.maxsize, 2**63, 2**31, 9_223_372_036.854775807, 9_223_372_036.9,
-    decimal.Decimal("inf"), decimal.Decimal("1e500"), fractions.Fraction(10**400, 3)], ids=lambda value: repr(value)[:30])
+    decimal.Decimal("inf"), decimal.Decimal("1e500"), fractions.Fraction(10**400, 3)],
+    ids=lambda value: repr(value)[:30])
 def test_for_ever_and_nearly_so(waits, timeout):
     """The wait goes on until it is ended, whatever the number is turned into."""
     threading.Timer(0.05, waits.end).start()

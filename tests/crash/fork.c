@@ -1,0 +1,238 @@
+/* fork.c -- fork, with parent or child killed at every point around it; processes that join
+   by a descriptor.
+
+   What is asked: does what the survivor holds live, and nothing else; is every slot of the
+   dead free again after a sweep. */
+#include "../../src/core/event.h"
+#include "harness.h"
+
+#define CELL 64
+
+static cmp_ref make_event(uint32_t count)
+{
+    cmp_ref ref = 0;
+    void *cell;
+    int rc = cmp_object_create(CMP_TYPE_EVENT, CELL, &ref, &cell);
+    if (rc != 0) {
+        violation("create: %d", rc);
+        return 0;
+    }
+    cmp_event_init(cell);
+    store_seqcst(&((struct cmp_event *)cell)->count, count);
+    return ref;
+}
+
+/* It can be used, and is the one that was made. */
+static bool take_event(const char *who, cmp_ref ref, uint32_t count)
+{
+    void *cell;
+    int rc = cmp_object_take(ref, CMP_TYPE_EVENT, &cell);
+    if (rc != 0)
+        violation("%s cannot take what it holds: %d", who, rc);
+    else if (load_seqcst(&((struct cmp_event *)cell)->count) != count)
+        violation("%s finds something else in its object", who);
+    return rc == 0;
+}
+
+static void check_event(const char *who, cmp_ref ref, uint32_t count)
+{
+    if (take_event(who, ref, count))
+        cmp_object_drop(ref);
+}
+
+/* ---- fork ---------------------------------------------------------------------------------- */
+
+/* ref[0] is made by the parent: only it and its child hold it.  result: born and well. */
+static void check_child(void)
+{
+    int id = my_actor();
+    store_seqcst(&board->code[id], cmp_me());
+    if (cmp_me() == 0)
+        violation("the child has no slot: %d", cmp_me_errno());
+    check_event("the child", load64_seqcst(&board->ref[0]), 17);
+    cmp_ref own = make_event(3);
+    check_event("the child", own, 3);
+    store_seqcst(&board->result[id], 1);
+    store_seqcst(&board->stage[id], FINISHED);
+}
+
+static void forker(int id)
+{
+    store64_seqcst(&board->ref[0], make_event(17));
+    store64_seqcst(&board->ref[1], make_event(18));
+    cmp_object_drop(load64_seqcst(&board->ref[1]));
+    ready();
+    pid_t pid = fork();
+    if (pid == 0) {
+        check_child();
+        for (;;)
+            pause();
+    }
+    if (pid < 0)
+        violation("actor %d: fork failed", id);
+    check_event("the parent", load64_seqcst(&board->ref[0]), 17);
+    check_event("the parent", make_event(5), 5);
+}
+
+static void check_survivors(const struct actor *parent, const struct actor *child)
+{
+    cmp_ref ref = load64_seqcst(&board->ref[0]);
+    bool held = !parent->gone || (child != NULL && !child->gone);
+    cmp_sweep();
+    if (held && !is_living(ref))
+        violation("what a survivor holds was freed");
+    if (!held && is_living(ref))
+        violation("what nobody holds lives");
+    if (child != NULL && !child->gone && load_seqcst(&board->result[child->id]) != 1)
+        violation("the child is not well");
+}
+
+/* The parent is killed at each point; the child, if it was born, lives on. */
+static void parent_dies(int early_sweep, int b)
+{
+    (void)b;
+    struct actor *v = spawn_victim(forker);
+    lead(v);
+    struct actor *child = adopt_child(v);
+    if (child != NULL) {
+        child->bystander = true;
+        if (early_sweep)
+            cmp_sweep();
+        release_actor(child);
+        await_mark(child);
+    }
+    check_survivors(v, child);
+}
+
+/* The child is killed at each point of its birth; the parent lives on. */
+static void child_dies(int a, int b)
+{
+    (void)a, (void)b;
+    struct actor *parent = spawn_victim_later(forker);
+    stand_ready(parent);
+    parent->trail = NULL;
+    if (!run_to_fork(parent)) {
+        violation("the parent does not fork");
+        return;
+    }
+    struct actor *child = adopt_as_victim(parent);
+    release_actor(parent);
+    child->bystander = true;
+    settle(NULL);
+    lead(child);
+    check_survivors(parent, child);
+}
+
+/* ---- embryos: processes that were not forked by a member ------------------------------------- */
+
+#define HAS_SENT 1u
+
+static void starter(int id)
+{
+    struct cmp_embryo e;
+    cmp_ref ref = make_event(17);
+    store64_seqcst(&board->ref[0], ref);
+    ready();
+    int rc = cmp_embryo_create(&e);
+    if (rc == 0)
+        rc = cmp_embryo_give(&e, ref);
+    if (rc != 0)
+        violation("actor %d: embryo: %d", id, rc);
+    send_with_fd(&e, sizeof e, e.fd);
+    store_seqcst(&board->count[0], HAS_SENT);
+    cmp_embryo_sent(&e);
+    cmp_object_drop(ref);
+}
+
+/* Joins, and adopts what it was given. */
+static void joiner(int id)
+{
+    struct cmp_embryo e;
+    uint32_t version;
+    bool there = receive_with_fd(&e, sizeof e, &e.fd);
+    ready();
+    if (!there)
+        return;
+    int rc = cmp_family_join(e.fd, &version);
+    if (rc == 0)
+        rc = cmp_embryo_adopt(&e);
+    if (rc != 0) {
+        violation("actor %d: join, adopt: %d", id, rc);
+        return;
+    }
+    store_seqcst(&board->code[id], cmp_me());
+    take_event("the child", load64_seqcst(&board->ref[0]), 17); /* what it was given, for good */
+    check_event("the child", make_event(4), 4);
+    store_seqcst(&board->result[id], 1);
+}
+
+/* The starter is killed at each point; the child, if it was told, gets its object. */
+static void starter_dies(int a, int b)
+{
+    (void)a, (void)b;
+    struct actor *v = spawn_victim(starter);
+    lead(v);
+    cmp_sweep();
+    struct actor *child = summon(joiner);
+    settle(NULL);
+    bool told = load_seqcst(&board->count[0]) == HAS_SENT;
+    if (told && load_seqcst(&board->result[child->id]) != 1)
+        violation("the child was told, and is not well");
+    cmp_sweep();
+    bool held = !v->gone || load_seqcst(&board->result[child->id]) == 1;
+    if (held && !is_living(load64_seqcst(&board->ref[0])))
+        violation("what a survivor holds was freed");
+}
+
+/* The child is killed at each point of joining and adopting. */
+static void joiner_dies(int a, int b)
+{
+    (void)a, (void)b;
+    struct actor *s = spawn(starter);
+    settle(NULL);
+    cmp_sweep();
+    if (!is_living(load64_seqcst(&board->ref[0])))
+        violation("what an embryo holds was freed");
+    struct actor *v = summon_victim(joiner);
+    lead(v);
+    cmp_sweep();
+    if (v->gone && is_living(load64_seqcst(&board->ref[0])))
+        violation("what nobody holds lives");
+    if (!v->gone && !is_living(load64_seqcst(&board->ref[0])))
+        violation("what the child holds was freed");
+    (void)s;
+}
+
+static void abandoner(int id)
+{
+    struct cmp_embryo e;
+    cmp_ref ref = make_event(17);
+    store64_seqcst(&board->ref[0], ref);
+    int rc = cmp_embryo_create(&e);
+    if (rc == 0)
+        rc = cmp_embryo_give(&e, ref);
+    if (rc != 0)
+        violation("actor %d: embryo: %d", id, rc);
+    cmp_object_drop(ref);
+    ready();
+    cmp_embryo_abandon(&e);
+}
+
+static void abandon(int a, int b)
+{
+    (void)a, (void)b;
+    lead(spawn_victim(abandoner));
+    cmp_sweep();
+    if (is_living(load64_seqcst(&board->ref[0])))
+        violation("what an abandoned embryo was given lives");
+}
+
+static const struct scenario list[] = {
+    {"fork: parent killed", parent_dies, 0, 0, 3, 0, 0},
+    {"fork: parent killed, a sweep before the child runs", parent_dies, 1, 0, 5, 0, 0},
+    {"fork: child killed", child_dies, 0, 0, 3, 0, 0},
+    {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, 0, 3, 0, STRANGERS},
+    {"fork: a process that joins is killed", joiner_dies, 0, 0, 5, 0, STRANGERS},
+    {"fork: starting one is given up", abandon, 0, 0, 1, 0, 0},
+};
+SCENARIOS(list)

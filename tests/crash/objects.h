@@ -1,0 +1,26 @@
+/* objects.h -- what object.c and sweep.c share. */
+#ifndef CMP_CRASH_OBJECTS_H
+#define CMP_CRASH_OBJECTS_H
+
+#include "harness.h"
+
+#define CELL 64
+#define N_KEPT 3
+
+/* Objects of the director's, each with a signature in it.  */
+extern cmp_ref kept[N_KEPT];
+void keep_some(void);
+void check_kept(void);
+
+/* A signature is an event's count that nobody else gives it.  */
+void sign(void *cell, uint32_t signature);
+bool is_signed(void *cell, uint32_t signature);
+
+/* n new objects are new: none of them is one that lives.  */
+void check_fresh(int n);
+
+/* The role of one that sweeps; and what the survivors of a trial must find.  */
+void sweeper(int id);
+void survive(void);
+
+#endif /* CMP_CRASH_OBJECTS_H */
