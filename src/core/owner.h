@@ -202,7 +202,7 @@ uint32_t cmp_me_number(void);
 struct cmp_embryo {
     uint32_t slot;
     uint32_t gen;
-    int fd; /* of the arena, with the birth lock; goes to the child; -1: none */
+    int fd; /* of the arena, with the birth lock if there are such; goes to the child; -1: none */
 };
 
 /* Claim a slot: FREE -> CLAIM; what the table holds is left over from its last
