@@ -18,8 +18,8 @@ WITHOUT = {
              "forked children only; what a child started by spawn or forkserver is given goes through a temporary file",
     "memfd_seal": "a process of the family could shrink the memory of the locks",
     "memfd_noexec": "a process of the family could execute the memory of the locks",
-    "pidfd_open": "sentinel is a pipe, which the child's own children may hold open after its end; deaths are confirmed "
-                  "by looking",
+    "pidfd_open": "sentinel is a pipe, which the child's own children may hold open after its end; deaths are "
+                  "confirmed by looking",
     "pidfd_send_signal": "processes are signalled by pid, which a later process may have got",
     "pidfs": "a process is told from a later one with its pid by the time it started",
     "parent_death_signal": "daemonic children and pool workers may outlive a parent that was killed",

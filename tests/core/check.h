@@ -137,15 +137,4 @@ static inline bool reaches(pid_t pid, char state)
     return false;
 }
 
-/* Wait until every thread of a child has ended; it stays a zombie. */
-static inline bool has_ended(pid_t pid)
-{
-    siginfo_t info;
-    int rc;
-    do
-        rc = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
-    while (rc < 0 && errno == EINTR);
-    return rc == 0;
-}
-
 #endif /* CMP_CHECK_H */

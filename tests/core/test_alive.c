@@ -60,7 +60,7 @@ static void test_first_thread_gone(void)
         pthread_create(&t, NULL, go_on, NULL);
         pthread_exit(NULL);
     }
-    CHECK(has_ended(pid));
+    CHECK(reaches(pid, 'Z'));
     struct cmp_identity id = identity_of(pid);
     CHECK_EQ(cmp_is_alive(&id), 1);
     id.pidfs_ino = 0; /* then start_time, which is the first thread's, decides */

@@ -436,7 +436,7 @@ static void test_first_thread_ended(void)
         pthread_exit(NULL);
     }
     await(&stage->ready, 1);
-    CHECK(has_ended(owner));
+    CHECK(reaches(owner, 'Z'));
     CHECK_EQ(acquire_ms(250), -ETIMEDOUT);
     CHECK_EQ(cmp_lock_try_acquire(l, &dead), -EAGAIN);
     pid_t waiter = start_child(acquire_and_tell, NULL);

@@ -262,7 +262,7 @@ static pid_t start_leaderless(bool raw)
         pthread_exit(NULL);
     }
     await(&stage->ready, 1);
-    CHECK(has_ended(pid));
+    CHECK(reaches(pid, 'Z'));
     return pid;
 }
 

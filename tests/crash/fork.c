@@ -3,10 +3,10 @@
 
    What is asked: does what the survivor holds live, and nothing else; is every slot of the
    dead free again after a sweep. */
-#include "../../src/core/event.h"
-#include "harness.h"
+#include <sys/wait.h>
 
-#define CELL 64
+#include "../../src/core/event.h"
+#include "objects.h"
 
 static cmp_ref make_event(uint32_t count)
 {
@@ -74,17 +74,72 @@ static void forker(int id)
     check_event("the parent", make_event(5), 5);
 }
 
+/* Its child ends at once. */
+static void lone_forker(int id)
+{
+    int status = 0;
+    ready();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(cmp_me() == 0);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0 || status != 0)
+        violation("actor %d: fork %d, its child's status %#x", id, (int)pid, status);
+}
+
+static void sweep_up(void)
+{
+    if (second_dies_too()) {
+        spawn_second(sweeper);
+        second_dies();
+    }
+    cmp_sweep();
+}
+
 static void check_survivors(const struct actor *parent, const struct actor *child)
 {
     cmp_ref ref = load64_seqcst(&board->ref[0]);
     bool held = !parent->gone || (child != NULL && !child->gone);
-    cmp_sweep();
+    sweep_up();
     if (held && !is_living(ref))
         violation("what a survivor holds was freed");
     if (!held && is_living(ref))
         violation("what nobody holds lives");
     if (child != NULL && !child->gone && load_seqcst(&board->result[child->id]) != 1)
         violation("the child is not well");
+}
+
+/* A child of a traced process begins traced.  */
+static void let_child_run(struct actor *parent)
+{
+    struct actor *child = adopt_child(parent);
+    if (child == NULL)
+        return;
+    child->bystander = true;
+    release_actor(child);
+}
+
+/* One forks and is killed, while another stands at each point of its own fork. */
+static void two_fork(int a, int b)
+{
+    (void)a, (void)b;
+    struct actor *v = spawn_victim(lone_forker);
+    stop_here(v);
+    let_child_run(v);
+    struct actor *other = spawn_second(lone_forker);
+    second_dies();
+    let_child_run(other);
+    v->bystander = other->bystander = true;
+    struct actor *late = spawn(lone_forker);
+    settle(NULL);
+    v->bystander = false;
+    release_actor(v);
+    settle(NULL);
+    cmp_sweep();
+    uint32_t code = load_seqcst(&board->code[v->id]), word;
+    if (cmp_owner_hint(code, 0, &word) != CMP_HINT_ALIVE || !is_finished(late))
+        violation("who forked beside the dead is not well");
 }
 
 /* The parent is killed at each point; the child, if it was born, lives on. */
@@ -178,7 +233,7 @@ static void starter_dies(int a, int b)
     bool told = load_seqcst(&board->count[0]) == HAS_SENT;
     if (told && load_seqcst(&board->result[child->id]) != 1)
         violation("the child was told, and is not well");
-    cmp_sweep();
+    sweep_up();
     bool held = !v->gone || load_seqcst(&board->result[child->id]) == 1;
     if (held && !is_living(load64_seqcst(&board->ref[0])))
         violation("what a survivor holds was freed");
@@ -195,7 +250,7 @@ static void joiner_dies(int a, int b)
         violation("what an embryo holds was freed");
     struct actor *v = summon_victim(joiner);
     lead(v);
-    cmp_sweep();
+    sweep_up();
     if (v->gone && is_living(load64_seqcst(&board->ref[0])))
         violation("what nobody holds lives");
     if (!v->gone && !is_living(load64_seqcst(&board->ref[0])))
@@ -222,17 +277,18 @@ static void abandon(int a, int b)
 {
     (void)a, (void)b;
     lead(spawn_victim(abandoner));
-    cmp_sweep();
+    sweep_up();
     if (is_living(load64_seqcst(&board->ref[0])))
         violation("what an abandoned embryo was given lives");
 }
 
 static const struct scenario list[] = {
-    {"fork: parent killed", parent_dies, 0, 0, 3, 0, 0},
+    {"fork: parent killed", parent_dies, 0, 0, 3, 1, 0},
     {"fork: parent killed, a sweep before the child runs", parent_dies, 1, 0, 5, 0, 0},
-    {"fork: child killed", child_dies, 0, 0, 3, 0, 0},
-    {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, 0, 3, 0, STRANGERS},
-    {"fork: a process that joins is killed", joiner_dies, 0, 0, 5, 0, STRANGERS},
-    {"fork: starting one is given up", abandon, 0, 0, 1, 0, 0},
+    {"fork: child killed", child_dies, 0, 0, 3, 1, 0},
+    {"fork: one killed while another forks", two_fork, 0, 0, 97, 1, IN_STEP},
+    {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, 0, 3, 1, STRANGERS},
+    {"fork: a process that joins is killed", joiner_dies, 0, 0, 5, 1, STRANGERS},
+    {"fork: starting one is given up", abandon, 0, 0, 1, 1, 0},
 };
 SCENARIOS(list)

@@ -381,6 +381,11 @@ void kill_process(pid_t pid)
     close(end.fd);
 }
 
+void use_slot_next(uint32_t number)
+{
+    store64_relaxed(&cmp_arena()->owner_words[CMP_ARENA_SLOT_HINT], number);
+}
+
 void kill_actor(struct actor *a)
 {
     if (!a->gone)

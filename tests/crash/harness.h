@@ -133,6 +133,7 @@ void run_to_sleep(struct actor *a);              /* a traced one; its points cou
 void give_order(struct actor *a, uint32_t order);
 void kill_actor(struct actor *a);
 void kill_process(pid_t pid);
+void use_slot_next(uint32_t number);      /* the next process gets that slot, if it is free */
 void release_actor(struct actor *a);      /* trace it no longer: it runs on */
 bool is_asleep(pid_t pid);
 bool is_finished(const struct actor *a);

@@ -72,7 +72,7 @@ static void idler(int id)
 static void reuse_slot(uint32_t code)
 {
     cmp_sweep();
-    store64_relaxed(&cmp_arena()->owner_words[CMP_ARENA_SLOT_HINT], code % CMP_SLOTS);
+    use_slot_next(code % CMP_SLOTS);
     struct actor *a = spawn_marked(idler);
     a->bystander = true;
     uint32_t his = load_seqcst(&board->code[a->id]);

@@ -7,8 +7,6 @@
 #include "../../src/core/event.h"
 #include "objects.h"
 
-#define FULL_SLAB 907 /* objects in one slab of such cells */
-
 
 /* Objects of the director's, with a pattern in each. */
 cmp_ref kept[N_KEPT];

@@ -5,6 +5,7 @@
 #include "harness.h"
 
 #define CELL 64
+#define FULL_SLAB 907 /* objects in one slab of such cells */
 #define N_KEPT 3
 
 /* Objects of the director's, each with a signature in it.  */

@@ -87,9 +87,9 @@ field()
 build_seed()
 {
     name=$1 seed=$2 file=$3
-    mkdir -p "$out/seed/$name/$(dirname "$file")" || return 1
-    cp -p src/core/*.h "$out/seed/$name/src/core/" && mkdir -p "$out/seed/$name/src/platform" &&
-        cp -p src/platform/*.h "$out/seed/$name/src/platform/" || return 1
+    for folder in src/core src/platform; do
+        mkdir -p "$out/seed/$name/$folder" && cp -p $folder/*.h "$out/seed/$name/$folder/" || return 1
+    done
     sed -E -f "$seed" "$file" >"$out/seed/$name/$file" || return 1
     if cmp -s "$file" "$out/seed/$name/$file"; then
         echo "it changes nothing in $file" >&2

@@ -2,11 +2,12 @@
 #include "../../src/core/cond.h"
 #include "objects.h"
 
+#define HOARD 4
 static void hoarder(int id)
 {
     cmp_ref ref;
     void *cell;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < HOARD; i++)
         if (cmp_object_create(CMP_TYPE_EVENT, CELL, &ref, &cell) == 0)
             sign(cell, 11);
     mark(id);
@@ -35,19 +36,21 @@ static void sweep(int a, int b)
 static void sweep_stopped(int a, int b)
 {
     (void)a, (void)b;
-    cmp_ref fresh[12];
+    cmp_ref fresh[2 * HOARD];
     keep_some();
+    for (int i = N_KEPT + 2 * HOARD; i < FULL_SLAB; i++)
+        make(CMP_TYPE_EVENT, CELL, NULL); /* no other place is free */
     leave_garbage(2);
     struct actor *v = spawn_victim(sweeper);
     stop_here(v);
     cmp_sweep();
-    for (uint32_t i = 0; i < 12; i++)
+    for (uint32_t i = 0; i < 2 * HOARD; i++)
         sign(make(CMP_TYPE_EVENT, CELL, &fresh[i]), 200 + i);
     struct actor *h = spawn_marked(hoarder); /* in the slot of a dead one, perhaps */
     h->bystander = true;
     release_actor(v);
     settle(NULL);
-    for (uint32_t i = 0; i < 12; i++)
+    for (uint32_t i = 0; i < 2 * HOARD; i++)
         if (!is_living(fresh[i]))
             violation("a late sweeper freed an object that lives");
     uint32_t word;
@@ -128,14 +131,19 @@ static void holder(int id)
 {
     struct cmp_embryo e;
     cmp_ref ref = the_object();
-    if (move == BY_EMBRYO && cmp_embryo_create(&e) != 0)
-        violation("embryo failed");
+    await_order(id);
+    if (move == BY_EMBRYO) {
+        use_slot_next(load_seqcst(&board->count[3]));
+        if (cmp_embryo_create(&e) != 0 || e.slot != load_seqcst(&board->count[3]))
+            violation("no embryo in that slot");
+    }
     if (move == BY_LINK) {
         make_link(&ref);
         store64_seqcst(&board->ref[0], ref);
     }
     mark(id);
-    await_order(id);
+    while (load_seqcst(&board->order[id]) != 1)
+        usleep(20);
     if (move == BY_FORK)
         fork_it();
     if (move == BY_EMBRYO && cmp_embryo_give(&e, ref) != 0)
@@ -167,9 +175,16 @@ static void overtaken(int how, int b)
     cond = make(CMP_TYPE_COND, sizeof *cond, &ref);
     cmp_cond_init(cond, cmp_object_index(ref));
     struct actor *to = spawn_marked(receiver);
+    struct actor *low = spawn_marked(hoarder); /* its slot is for the embryo, before the holder's */
+    store_seqcst(&board->count[3], load_seqcst(&board->code[low->id]) % CMP_SLOTS);
     sign(make(CMP_TYPE_EVENT, CELL, &ref), 9);
     store64_seqcst(&board->ref[0], ref);
-    struct actor *from = spawn_marked(holder);
+    struct actor *from = spawn(holder);
+    kill_actor(low);
+    cmp_sweep();
+    give_order(from, 2);
+    await_mark(from);
+    give_order(from, 0);
     cmp_object_drop(ref);
     to->bystander = from->bystander = true;
     struct actor *v = spawn_victim_later(late_sweeper);

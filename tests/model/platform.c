@@ -281,6 +281,11 @@ int cmp_map_fd(const struct cmp_map *map)
     return map->fd;
 }
 
+int cmp_map_copy_fd(const struct cmp_map *map)
+{
+    return map->fd;
+}
+
 bool cmp_map_same_file(const struct cmp_map *map, int fd)
 {
     (void)map, (void)fd;

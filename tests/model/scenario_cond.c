@@ -177,7 +177,7 @@ const struct scenario cond_1 = {
 };
 const struct scenario cond_2 = {
     .name = "cond-2", .n_actors = 3, .setup = cond_setup, .join = join_family,
-    .budget = {.crashes = 1}, .full = {.crashes = 2},
+    .budget = {.crashes = 1}, .crashable = 5,
     .body = {waiter, waiter, notify_1}, .final = cond_final,
 };
 const struct scenario cond_timeout = {
@@ -192,7 +192,7 @@ const struct scenario cond_quit = {
 };
 const struct scenario cond_all = {
     .name = "cond-all", .n_actors = 3, .setup = cond_setup, .join = join_family,
-    .budget = {.crashes = 1}, .full = {.crashes = 2},
+    .budget = {.crashes = 1}, .crashable = 4,
     .body = {waiter, waiter, notify_all}, .final = cond_final,
 };
 const struct scenario cond_twice = {

@@ -123,7 +123,6 @@ FREE = {
     "Event, wait for what is set": (lambda: already_set(cmp.Event()), lambda event: event.wait()),
     "Event, wait(0)": (cmp.Event, lambda event: event.wait(0)),
     "Condition, notify nobody": (cmp.Condition, notify),
-    "Barrier of one": (lambda: cmp.Barrier(1), lambda barrier: barrier.wait()),
     "Barrier, looked at": (lambda: cmp.Barrier(2), lambda barrier: (barrier.n_waiting, barrier.broken)),
     "Lock, made and dropped": (lambda: None, lambda _: cmp.Lock()),
     "Event, made and dropped": (lambda: None, lambda _: cmp.Event()),

@@ -95,9 +95,11 @@ static int64_t some_deadline(struct worker *w)
     return cmp_now_ns() + r % 2000000;
 }
 
+/* Mostly short, now and then long enough to be killed or stopped in. */
 static void compute(struct worker *w)
 {
-    for (volatile uint32_t i = next_random(&w->random) % 2000; i > 0; i--)
+    uint32_t r = next_random(&w->random);
+    for (volatile uint32_t i = r % 64 ? r % 1000 : 200000; i > 0; i--)
         ;
 }
 
@@ -293,14 +295,23 @@ static bool sweep(struct worker *w)
     return rc >= 0;
 }
 
-static void live(int number, bool for_ever);
+static uint32_t new_life(void)
+{
+    uint32_t life = add_seqcst(&ground->next_life, 1) + 1;
+    if (life < N_LIVES)
+        return life;
+    fail("more than %d lives", N_LIVES);
+    _exit(1);
+}
+
+static void live(int number, uint32_t life, bool for_ever);
 
 /* A child that works a little, and is not waited for if its parent is killed. */
 static bool fork_child(struct worker *w)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        live(w->number, false);
+        live(w->number, new_life(), false);
         _exit(0);
     }
     int status;
@@ -334,18 +345,12 @@ static int choose(struct worker *w)
     return i;
 }
 
-static void live(int number, bool for_ever)
+static void live(int number, uint32_t life, bool for_ever)
 {
-    struct worker w = {.number = number, .life = add_seqcst(&ground->next_life, 1) + 1};
-    w.random = w.life * 2654435761u + 1;
+    struct worker w = {.number = number, .life = life, .random = life * 2654435761u + 1};
     w.patient = for_ever && number >= N_WORKERS / 2;
-    if (w.life >= N_LIVES)
-        _exit(0);
-    if (for_ever) {
+    if (for_ever)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        store_seqcst(&ground->has_permit[number], 0);
-        store_seqcst(&ground->life[number], w.life);
-    }
     cmp_platform_pretend(CMP_LACKS_BACKSTOP | (w.life % 2 ? CMP_LACKS_SPIN : 0));
     for (int n = 0; for_ever || n < 20; n++) {
         int i = choose(&w);
@@ -366,11 +371,13 @@ static long n_stops, n_kills, n_refills, n_checks;
 
 static void start_worker(int i)
 {
-    store_seqcst(&ground->life[i], 0);
+    uint32_t life = new_life();
+    store_seqcst(&ground->has_permit[i], 0);
+    store_seqcst(&ground->life[i], life);
     fflush(NULL);
     pids[i] = fork();
     if (pids[i] == 0) {
-        live(i, true);
+        live(i, life, true);
         _exit(0);
     }
     if (pids[i] < 0)
@@ -380,10 +387,7 @@ static void start_worker(int i)
 static void kill_worker(int i)
 {
     int status;
-    uint32_t life;
-    while ((life = load_seqcst(&ground->life[i])) == 0)
-        usleep(50);
-    ground->killed[life] = 1;
+    ground->killed[load_seqcst(&ground->life[i])] = 1;
     kill(pids[i], SIGKILL);
     waitpid(pids[i], &status, 0);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
