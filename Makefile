@@ -43,7 +43,10 @@ guides: $(VENV)/.built ## the guides' own code under three start methods, where 
 	else echo "guides: there is no $(GUIDES)/run_guides.py: the programs in tests/guides run instead"; \
 		$(RUN) -m pytest -q tests/guides; fi
 
-SUITE ?= --method all --suite probe,mp,main,cf --category contract --no-fallback
+# test_terminate on threads waits for five minutes, which counts as a hang, whenever a worker starts its first task before
+# terminate(): that happens with multiprocessing as often as with cmp (in a quarter of 300 tries each). CPython 3.12 shortened it.
+RACY = $(shell $(PYTHON) -c 'import sys; print("--exclude WithThreadsTestPool.test_terminate" * (sys.version_info < (3, 12)))')
+SUITE ?= --method all --suite probe,mp,main,cf --category contract --no-fallback $(RACY)
 cpython: $(VENV)/.built ## CPython's own multiprocessing tests against cmp; more: make cpython SUITE='--help'
 	@$(RUN) tests/cpython/run_cpython_suite.py --python $(RUN) --path $(CURDIR) --module cmp $(SUITE)
 

@@ -3,6 +3,7 @@
 What they do is in the native types of `_cmp`; here they get their names, their place among the standard library's
 classes, and what other libraries look for in those.
 """
+import functools
 from multiprocessing import synchronize as _std
 
 from . import _cmp
@@ -85,6 +86,8 @@ class BoundedSemaphore(_cmp.BoundedSemaphore, _std.BoundedSemaphore, Semaphore):
 class Condition(_cmp.Condition, _std.Condition):
     """A condition variable on a lock."""
 
+    # wraps: introspection shows multiprocessing's signature, in which ctx has no default.
+    @functools.wraps(_std.Condition.__init__)
     def __init__(self, lock=None, *, ctx=None):
         super().__init__(RLock() if lock is None else lock)
 

@@ -11,7 +11,8 @@
              so for one without hold words (ORPHANED), and once CMP_PARK_MAX words
              are full.
              Words may be silent about a death; so after a nap that nothing but its
-             slice has ended, the kernel is asked about everybody.
+             slice has ended, the kernel is asked about everybody; or, if that nap was
+             cut, which may be every second, about one in 128.
              Whoever has slept on a hold word and finds it changed wakes all on it,
              whatever its own wait says by then: it may have taken the only wake that the
              kernel has for that word, on behalf of another primitive's sleepers.
@@ -32,6 +33,8 @@ struct cmp_vigil {
     uint32_t me;       /* owner code of this process */
     uint32_t node;     /* which hold word of a process is watched */
     bool doubt;        /* the last nap ended with its slice */
+    bool was_cut;      /* ... which was cut */
+    uint32_t turn;     /* whom the doubt concerns then */
     bool cut;          /* the next nap is cut: somebody cannot be watched */
     int64_t cut_ns;    /* ... to this */
     struct cmp_nap nap;

@@ -61,7 +61,7 @@ void cmp_platform_pretend(uint32_t what)
 {
     store_relaxed(&lacks, what);
     robust = NULL; /* asked anew */
-    linux_robust_after_fork();
+    linux_robust_ask_anew();
 }
 
 bool cmp_lacks(uint32_t what)

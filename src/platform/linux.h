@@ -50,6 +50,7 @@ int linux_futex_waitv(const struct cmp_watch *words, int n, int64_t deadline_ns)
 /* linux_robust.c */
 
 void linux_robust_after_fork(void);
+void linux_robust_ask_anew(void);
 
 /* linux_identity.c */
 

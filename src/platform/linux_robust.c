@@ -15,8 +15,17 @@
 static FAST_THREAD_LOCAL struct robust_list_head *head; /* NULL: not asked yet */
 static _Thread_local struct robust_list_head none;      /* stands for: no list of use */
 
+void linux_robust_ask_anew(void)
+{
+    head = NULL;
+}
+
+/* glibc empties the child's list; musl leaves the parent's entries in it, among them
+   ours, which lie in shared memory and are the parent's to change.  */
 void linux_robust_after_fork(void)
 {
+    if (head != NULL)
+        head->list.next = &head->list;
     head = NULL;
 }
 

@@ -273,7 +273,7 @@ static PyGetSetDef Barrier_getset[] = {
 };
 
 PyDoc_STRVAR(Barrier_doc,
-"Barrier(parties, action=None, timeout=None, *, ctx=None)\n"
+"Barrier(parties, action=None, timeout=None, *, ctx)\n"
 "--\n"
 "\n"
 "A place where a fixed number of processes or threads wait for one another.");

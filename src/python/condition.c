@@ -393,7 +393,7 @@ static PyGetSetDef Condition_getset[] = {
 };
 
 PyDoc_STRVAR(Condition_doc,
-"Condition(lock, *, ctx=None)\n"
+"Condition(lock, *, ctx)\n"
 "--\n"
 "\n"
 "A condition variable on a Lock or RLock.");

@@ -116,7 +116,7 @@ static PyMethodDef Event_methods[] = {
 };
 
 PyDoc_STRVAR(Event_doc,
-"Event(*, ctx=None)\n"
+"Event(*, ctx)\n"
 "--\n"
 "\n"
 "A flag that processes and threads can wait for.");

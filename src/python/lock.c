@@ -349,13 +349,13 @@ static PyGetSetDef Lock_getset[] = {
 };
 
 PyDoc_STRVAR(Lock_doc,
-"Lock(*, ctx=None)\n"
+"Lock(*, ctx)\n"
 "--\n"
 "\n"
 "A lock that one process or thread holds at a time.");
 
 PyDoc_STRVAR(RLock_doc,
-"RLock(*, ctx=None)\n"
+"RLock(*, ctx)\n"
 "--\n"
 "\n"
 "A lock that the thread which holds it may acquire again.");

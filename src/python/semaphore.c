@@ -246,13 +246,13 @@ static PyMethodDef Semaphore_methods[] = {
 };
 
 PyDoc_STRVAR(Semaphore_doc,
-"Semaphore(value=1, *, ctx=None)\n"
+"Semaphore(value=1, *, ctx)\n"
 "--\n"
 "\n"
 "A counter of permits that acquire() lowers, waiting while it is 0.");
 
 PyDoc_STRVAR(BoundedSemaphore_doc,
-"BoundedSemaphore(value=1, *, ctx=None)\n"
+"BoundedSemaphore(value=1, *, ctx)\n"
 "--\n"
 "\n"
 "A semaphore that has never more permits than at first.");

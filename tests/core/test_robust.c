@@ -243,8 +243,16 @@ static void test_killed_at_each_instruction(void)
     CHECK(steps > 50);
 }
 
+static void link_then_pretend(void)
+{
+    link_all();
+    cmp_platform_pretend(CMP_LACKS_ROBUST);
+}
+
 static void test_lacking(void)
 {
+    kill_after(link_then_pretend); /* what is in the list stays */
+    CHECK(is_marked(0) && is_marked(N - 1));
     pid_t pid = fork_child();
     if (pid == 0) {
         cmp_platform_pretend(CMP_LACKS_ROBUST);
@@ -263,6 +271,7 @@ static void test_fork(void)
 {
     memset(page->node, 0, sizeof page->node);
     hold(&page->node[0]);
+    void *prev = page->node[0].prev;
     pid_t pid = fork_child();
     if (pid == 0) {
         hold(&page->node[1]);
@@ -271,6 +280,7 @@ static void test_fork(void)
     status_of(pid);
     CHECK(is_marked(1));
     CHECK_EQ(load_acquire(&page->node[0].word), cmp_tid() | CMP_WAITERS);
+    CHECK(page->node[0].prev == prev); /* the child has not touched our list */
     let_go(&page->node[0]);
 }
 

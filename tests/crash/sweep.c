@@ -2,12 +2,12 @@
 #include "../../src/core/cond.h"
 #include "objects.h"
 
-#define HOARD 4
+#define N_FRESH 8
 static void hoarder(int id)
 {
     cmp_ref ref;
     void *cell;
-    for (int i = 0; i < HOARD; i++)
+    for (int i = 0; i < 4; i++)
         if (cmp_object_create(CMP_TYPE_EVENT, CELL, &ref, &cell) == 0)
             sign(cell, 11);
     mark(id);
@@ -31,26 +31,39 @@ static void sweep(int a, int b)
     survive();
 }
 
+/* The same, in places that the director will use again: it made them, another inherited
+   them. */
+static void leave_garbage_here(int n)
+{
+    cmp_ref ref[N_FRESH];
+    for (int i = 0; i < n; i++)
+        sign(make(CMP_TYPE_EVENT, CELL, &ref[i]), 11);
+    struct actor *h = spawn_marked(hoarder);
+    for (int i = 0; i < n; i++)
+        cmp_object_drop(ref[i]);
+    kill_actor(h);
+}
+
 /* A sweeper that was stopped for long: what it meant to free has been freed by another, and
    lives again, as something else. */
 static void sweep_stopped(int a, int b)
 {
     (void)a, (void)b;
-    cmp_ref fresh[2 * HOARD];
+    cmp_ref fresh[N_FRESH];
     keep_some();
-    for (int i = N_KEPT + 2 * HOARD; i < FULL_SLAB; i++)
-        make(CMP_TYPE_EVENT, CELL, NULL); /* no other place is free */
-    leave_garbage(2);
+    for (int i = N_KEPT + N_FRESH; i < FULL_SLAB; i++)
+        make(CMP_TYPE_EVENT, CELL, NULL);
+    leave_garbage_here(N_FRESH); /* no other place is free */
     struct actor *v = spawn_victim(sweeper);
     stop_here(v);
     cmp_sweep();
-    for (uint32_t i = 0; i < 2 * HOARD; i++)
+    for (uint32_t i = 0; i < N_FRESH; i++)
         sign(make(CMP_TYPE_EVENT, CELL, &fresh[i]), 200 + i);
-    struct actor *h = spawn_marked(hoarder); /* in the slot of a dead one, perhaps */
+    struct actor *h = spawn_marked(hoarder);
     h->bystander = true;
     release_actor(v);
     settle(NULL);
-    for (uint32_t i = 0; i < 2 * HOARD; i++)
+    for (uint32_t i = 0; i < N_FRESH; i++)
         if (!is_living(fresh[i]))
             violation("a late sweeper freed an object that lives");
     uint32_t word;

@@ -11,7 +11,8 @@ mkdir -p "$out"
 # The file under test, unoptimised so that its stack keeps nothing that is dead.
 tested="-std=c11 -D_GNU_SOURCE -gdwarf-4 -O0 -fsanitize=thread -finstrument-functions
     -fno-omit-frame-pointer -ftrivial-auto-var-init=zero -fno-stack-protector
-    -fcf-protection=none -fno-pie -fno-common -U_FORTIFY_SOURCE -w
+    -fcf-protection=none -fno-pie -fno-common -U_FORTIFY_SOURCE
+    -w -Werror=implicit-function-declaration
     -D_Thread_local= -D__thread=
     -Dmalloc=model_malloc -Dcalloc=model_calloc -Drealloc=model_realloc -Dfree=model_free
     -Dmemcpy=model_memcpy -Dmemset=model_memset -Dmemcmp=model_memcmp
@@ -20,6 +21,11 @@ tested="-std=c11 -D_GNU_SOURCE -gdwarf-4 -O0 -fsanitize=thread -finstrument-func
     -Datexit=model_atexit -I $here -I $src"
 engine="-std=c11 -D_GNU_SOURCE -gdwarf-4 -O2 -fno-omit-frame-pointer -fno-pie -fcf-protection=none
     -fno-stack-protector -Wall -Wextra -Werror -I $src"
+
+# gcc 12 and later: fewer states that differ in nothing that matters
+if ! echo 'int x;' | $CC -ftrivial-auto-var-init=zero -x c -c - -o /dev/null 2>/dev/null; then
+    tested=$(echo "$tested" | sed 's/-ftrivial-auto-var-init=zero//')
+fi
 
 # compile SOURCE OBJECT SECTION: its statics go to SECTION
 compile()

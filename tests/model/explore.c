@@ -11,7 +11,9 @@
              only a death could tell apart is a point for its actor alone.
    Hangs     final() judges each state in which nobody goes on without a
              time-out, signal or slice of confirmation.
-   Livelocks each state can reach such a one; else nobody ever gets through.  */
+   Livelocks each state can reach such a one; else nobody ever gets through.
+
+   One file, although long: all of it is about the one state at hand.  */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
