@@ -373,6 +373,10 @@ void give_order(struct actor *a, uint32_t order)
 void kill_process(pid_t pid)
 {
     int status;
+    if (pid <= 0) { /* which would be a group, or everybody */
+        violation("there is no process %d to kill", (int)pid);
+        return;
+    }
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
     kill(pid, SIGKILL);
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))

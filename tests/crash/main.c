@@ -59,7 +59,8 @@ static volatile pid_t director;
 static void on_alarm(int signal)
 {
     (void)signal;
-    kill(director, SIGKILL);
+    if (director > 0)
+        kill(director, SIGKILL);
 }
 
 /* What a dead director has left comes to its subreaper, this worker.  */
@@ -72,6 +73,8 @@ static void kill_leftovers(void)
         size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
         if (f != NULL)
             fclose(f);
+        while (n > 0 && text[n - 1] != ' ')
+            n--; /* not half a number */
         text[n] = 0;
         if (n == 0)
             return;

@@ -1,5 +1,5 @@
 # the end of the claimed is raised after the claim
-# file: src/core/arena.c
+# file: src/core/extent.c
 # finds: arena: take one that was never taken
 /^static int claim_at/,/^}/{
     /raise_end/d

@@ -1,5 +1,5 @@
 # an extent is published before the directory names it
-# file: src/core/arena.c
+# file: src/core/extent.c
 # finds: arena: link
 /^int cmp_extent_link/,/^}/{
     s/^    uint32_t seen = 0;/    uint32_t seen = 0;\n    cmp_extent_publish(e, kind);/
