@@ -350,8 +350,7 @@ int cmp_map_reach(struct cmp_map *map, size_t bytes)
 /* In pieces: a signal undoes the whole of one. */
 int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
 {
-    int fd = cmp_map_fd(map);
-    int rc = fd == -EBADF ? fd : 0;
+    int fd = cmp_map_fd(map), rc = 0; /* without a descriptor, touching has to allocate */
     while (fd >= 0 && rc == 0 && bytes > 0) {
         size_t piece = bytes < MIB ? bytes : MIB;
         rc = allocate(fd, offset, piece);

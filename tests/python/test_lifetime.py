@@ -215,6 +215,8 @@ def test_forks_without_end(tmp_path):
     """The place of a process comes back as well. With CMP_STRESS, more forks than there are places."""
     number = 9000 if os.environ.get("CMP_STRESS") else 600
     printed = run_program(tmp_path, PROGRAM + f"""
+import warnings
+warnings.simplefilter("ignore", cmp.OwnerDiedWarning)
 lock = cmp.Lock()
 def forks(number):
     for turn in range(number):
