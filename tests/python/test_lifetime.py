@@ -225,7 +225,7 @@ def forks(number):
                 os._exit(0)
         if os.waitpid(pid, 0)[1]:
             print("failed")
-forks(100)
+forks(200)  # more than the places that are made at a time
 before = arena()
 forks({number})
 print(lock.acquire(False), arena() <= before, cmp.check())
