@@ -386,7 +386,8 @@ static int party_init(struct party *y, struct cmp_barrier *b)
     return 0;
 }
 
-int cmp_barrier_wait(struct cmp_barrier *b, int64_t deadline_ns, uint32_t *index, uint32_t *phase)
+int cmp_barrier_wait(struct cmp_barrier *b, int64_t deadline_ns, uint32_t *index,
+                     uint32_t *phase)
 {
     struct party y;
     int rc = party_init(&y, b);
@@ -476,7 +477,7 @@ void cmp_barrier_reset(struct cmp_barrier *b)
     end_phase(b, true);
 }
 
-/* ---- looks ------------------------------------------------------------------------------------ */
+/* ---- looks ------------------------------------------------------------------------ */
 
 bool cmp_barrier_broken(struct cmp_barrier *b)
 {

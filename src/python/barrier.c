@@ -35,7 +35,7 @@ static int wait_op(void *arg, int64_t deadline_ns)
                  ? cmp_barrier_resume(op->barrier, deadline_ns, op->index, op->phase)
                  : cmp_barrier_wait(op->barrier, deadline_ns, &op->index, &op->phase);
     if (rc == -EINTR)
-        op->arrived = true;
+        op->arrived = op->index != CMP_BARRIER_NONE;
     return rc;
 }
 
@@ -48,7 +48,7 @@ static int act(PyObject *self, struct wait_op *op)
 
     Py_XDECREF(action);
     if (result == NULL) {
-        cmp_barrier_abort(op->barrier);
+        cmp_barrier_quit(op->barrier, op->index, op->phase);
         return -1;
     }
     Py_DECREF(result);
@@ -69,8 +69,8 @@ static PyObject *wait_for_all(PyObject *self, struct cmp_barrier *barrier, int64
         return raise_broken();
     if (rc < 0) {
         pycmp_raise(rc);
-        if (rc == -EINTR) /* a signal handler raised: the others wait for nothing */
-            cmp_barrier_abort(barrier);
+        if (rc == -EINTR && op.arrived) /* a signal handler raised: the others wait in vain */
+            cmp_barrier_quit(barrier, op.index, op.phase);
         return NULL;
     }
     if (rc == CMP_BARRIER_ACT && act(self, &op) < 0)
