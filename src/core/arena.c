@@ -1,16 +1,9 @@
-/* arena.c -- the family's memory: made or joined once a process, then extents.
-
-   A table word has one writer at a time: whoever moved it from 0 to its own claim,
-   or from a dead process's claim to its own.  So nothing below needs a lock; only
-   making the arena does.  */
+/* arena.c -- the family's memory: made or joined once a process, then grown.  */
 #include "arena.h"
 #include <pthread.h>
 #include <string.h>
-#include "owner.h"
 
 #define MAGIC UINT64_C(0x616e6572612e706d) /* changes only if the fields before id do */
-#define WORDS (CMP_EXTENT_BYTES / sizeof(cmp_word)) /* of a table: one GiB */
-#define TABLES (CMP_EXTENTS_MAX / (uint32_t)WORDS)
 #define FIRST_BYTES (4 * (size_t)CMP_EXTENT_BYTES) /* the extents with a place of their own */
 #define STEP_SMALL ((size_t)1 << 20) /* the file grows by so much ... */
 #define STEP_LARGE ((size_t)16 << 20)
@@ -18,32 +11,20 @@
 
 char *cmp_arena_base;
 cmp_word cmp_arena_n = CMP_EXTENT_FIRST;
+struct cmp_map cmp_arena_map = {.fd = -1};
 
-static struct cmp_map map = {.fd = -1};
 static unsigned char family_id[16];
 
 /* Held while the arena is made, and across a fork. */
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static cmp_word is_member; /* 1: this process has a place in its arena */
 
-/* ---- tables -------------------------------------------------------------------- */
-
-static size_t bytes_of(uint32_t n_extents)
-{
-    return (size_t)n_extents << CMP_EXTENT_BITS;
-}
-
-/* The tables of the GiB after the first lie together at the end of the first, so
-   that a block may cross from one GiB to the next. */
-static uint32_t table_extent(uint32_t gib)
-{
-    return gib == 0 ? 1 : (uint32_t)WORDS - TABLES + gib;
-}
+/* ---- the mapping ----------------------------------------------------------------- */
 
 /* The mapping has become that long in this process. */
 static void set_accessible(void)
 {
-    uint32_t n = (uint32_t)(load64_seqcst(&map.accessible) >> CMP_EXTENT_BITS);
+    uint32_t n = (uint32_t)(load64_seqcst(&cmp_arena_map.accessible) >> CMP_EXTENT_BITS);
     uint32_t seen = load_relaxed(&cmp_arena_n);
     /* SYNC seq_cst: pairs with the loads in cmp_arena and cmp_extent_at, which then
        find base set and the memory accessible. */
@@ -51,9 +32,9 @@ static void set_accessible(void)
         ;
 }
 
-static int reach(size_t bytes)
+int cmp_arena_reach(size_t bytes)
 {
-    int rc = cmp_map_reach(&map, bytes);
+    int rc = cmp_map_reach(&cmp_arena_map, bytes);
     if (rc == 0)
         set_accessible();
     return rc;
@@ -61,309 +42,17 @@ static int reach(size_t bytes)
 
 /* Further than asked for, so that the next call is far off; where that is too
    far, as far as asked. */
-static int grow(size_t bytes)
+int cmp_arena_grow(size_t bytes)
 {
     size_t step = bytes < LARGE ? STEP_SMALL : STEP_LARGE;
-    int rc = cmp_map_reach(&map, bytes);
+    int rc = cmp_map_reach(&cmp_arena_map, bytes);
     if (rc == -ERANGE)
-        rc = cmp_map_grow(&map, (bytes + step - 1) / step * step);
+        rc = cmp_map_grow(&cmp_arena_map, (bytes + step - 1) / step * step);
     if (rc < 0)
-        rc = cmp_map_grow(&map, bytes);
+        rc = cmp_map_grow(&cmp_arena_map, bytes);
     if (rc == 0)
         set_accessible();
     return rc;
-}
-
-static cmp_word *word_at(uint32_t e)
-{
-    char *table = cmp_arena_base + bytes_of(table_extent(e / (uint32_t)WORDS));
-    return (cmp_word *)(void *)table + e % WORDS;
-}
-
-/* The word of extent e, NULL if its table is not there. */
-static cmp_word *find_word(uint32_t e)
-{
-    if (cmp_arena() == NULL || e >= CMP_EXTENTS_MAX)
-        return NULL;
-    size_t end = bytes_of(table_extent(e / (uint32_t)WORDS) + 1);
-    return reach(end) == 0 ? word_at(e) : NULL;
-}
-
-/* ... which is made if need be, with its pages, lest the access be a SIGBUS. */
-static int make_word(uint32_t e, cmp_word **word)
-{
-    uint32_t table = table_extent(e / (uint32_t)WORDS);
-    if (e >= CMP_EXTENTS_MAX || e >= map.reserved >> CMP_EXTENT_BITS)
-        return -ENOMEM;
-    if (table >= load_acquire(&cmp_arena_n)) { /* SYNC acquire: as in cmp_arena */
-        int rc = grow(bytes_of(table + 1));
-        if (rc == 0)
-            rc = cmp_map_commit(&map, bytes_of(table), CMP_EXTENT_BYTES);
-        if (rc < 0)
-            return rc;
-    }
-    *word = word_at(e);
-    return 0;
-}
-
-uint32_t cmp_extent_word(uint32_t e)
-{
-    cmp_word *word = find_word(e);
-    /* SYNC acquire: pairs with the store in cmp_extent_publish. */
-    return word == NULL ? 0 : load_acquire(word);
-}
-
-uint32_t cmp_extent_end(void)
-{
-    if (cmp_arena() == NULL)
-        return 0;
-    /* SYNC seq_cst: pairs with raise_end, which comes before the claim. */
-    uint32_t end = load_seqcst(&cmp_arena()->n_extents);
-    for (uint32_t gib = 1; gib < TABLES && gib * (uint32_t)WORDS < end; gib++)
-        if (find_word(gib * (uint32_t)WORDS) == NULL) /* damaged: there is no table */
-            return gib * (uint32_t)WORDS;
-    return end < CMP_EXTENTS_MAX ? end : CMP_EXTENTS_MAX;
-}
-
-void *cmp_extent_at_slow(uint32_t e)
-{
-    if (cmp_arena() == NULL || e < CMP_EXTENT_FIRST || e >= CMP_EXTENTS_MAX ||
-        reach(bytes_of(e + 1)) < 0)
-        return NULL;
-    return cmp_arena_base + bytes_of(e);
-}
-
-/* ---- claiming ------------------------------------------------------------------ */
-
-/* By this process's slot, whatever its words say: cmp_me_code can be 0 for a while. */
-static uint32_t my_claim(void)
-{
-    struct cmp_slot *s = cmp_me_slot();
-    if (s == NULL)
-        return CMP_EXTENT_CLAIM;
-    uint32_t gen = cmp_state_gen(load64_relaxed(&s->state)) & 0xffff;
-    return CMP_EXTENT_CLAIM | CMP_CODE_TAG | gen << CMP_SLOT_BITS | cmp_me_number();
-}
-
-/* Before the word that is at end - 1: whoever looks for what the dead have left ends
-   there. */
-static void raise_end(cmp_word *n, uint32_t end)
-{
-    uint32_t seen = load_relaxed(n);
-    /* SYNC seq_cst: comes before the word; pairs with cmp_extent_end, and for slabs
-       with kind_in_directories. */
-    while (seen < end && !cas_seqcst(n, &seen, end))
-        ;
-}
-
-/* Extent e and its tails.  It is this process's. */
-static uint32_t count(uint32_t e)
-{
-    uint32_t n = 1;
-    while (cmp_extent_word(e + n) == (CMP_EXTENT_TAIL | n))
-        n++;
-    return n;
-}
-
-/* Free the tails from the last on, then the extent itself. */
-static void free_claim(uint32_t e)
-{
-    for (uint32_t n = count(e); --n > 0;) {
-        store_release(word_at(e + n), 0);
-        CMP_HOOK("arena.give.tail");
-    }
-    /* SYNC release: the extent was cleared before; pairs with the CAS in claim_at. */
-    store_release(word_at(e), 0);
-    if (e < load_relaxed(&cmp_arena()->hint))
-        store_relaxed(&cmp_arena()->hint, e);
-}
-
-/* ... after it was written to: zeroes again. */
-static void clear_claim(uint32_t e)
-{
-    size_t begin = bytes_of(e), end = bytes_of(e + count(e));
-    /* A dead process may have claimed it before the file covered it. */
-    if (reach(end) < 0)
-        end = load64_seqcst(&map.accessible);
-    if (begin < end)
-        cmp_map_clear(&map, begin, end - begin);
-    CMP_HOOK("arena.give.cleared");
-    free_claim(e);
-}
-
-/* Extents e to e + n - 1, if all are free: 0, -EBUSY (*next: try from there), -ENOMEM. */
-static int claim_at(uint32_t e, unsigned int n, uint32_t *next)
-{
-    cmp_word *word;
-    uint32_t seen = 0;
-
-    int rc = make_word(e, &word);
-    if (rc < 0)
-        return rc;
-    *next = e + 1;
-    if (load_relaxed(word) != 0)
-        return -EBUSY;
-    raise_end(&cmp_arena()->n_extents, e + n);
-    /* SYNC seq_cst: of two who want it, one gets it; what a former taker stored
-       comes before its release. */
-    if (!cas_strong(word, &seen, my_claim()))
-        return -EBUSY;
-    CMP_HOOK("arena.claim.head");
-    for (unsigned int i = 1; i < n; i++) {
-        rc = make_word(e + i, &word);
-        seen = 0;
-        if (rc == 0 && !cas_strong(word, &seen, CMP_EXTENT_TAIL | i)) /* SYNC: as above */
-            rc = -EBUSY;
-        if (rc < 0) {
-            *next = e + i + 1;
-            free_claim(e);
-            return rc;
-        }
-        CMP_HOOK("arena.claim.tail");
-    }
-    return 0;
-}
-
-static int64_t claim_from(uint32_t start, uint32_t end, unsigned int n)
-{
-    uint32_t e = start;
-    while (e < end) {
-        int rc = claim_at(e, n, &e);
-        if (rc == 0)
-            return e - 1;
-        if (rc != -EBUSY)
-            return rc;
-    }
-    return -ENOMEM;
-}
-
-/* Claimed words, whatever lies behind them. */
-static int64_t claim_words(unsigned int n)
-{
-    cmp_word *hint = &cmp_arena()->hint;
-    uint32_t seen = load_relaxed(hint);
-    int64_t e = claim_from(seen, CMP_EXTENTS_MAX, n);
-    if (e == -ENOMEM)
-        e = claim_from(CMP_EXTENT_FIRST, seen, n);
-    if (e >= 0 && n == 1) /* unless somebody has freed another meanwhile */
-        cas_strong(hint, &seen, (uint32_t)e + 1);
-    return e;
-}
-
-int64_t cmp_extent_claim(unsigned int n, bool commit)
-{
-    if (cmp_arena() == NULL || n == 0 || n >= CMP_EXTENTS_MAX)
-        return -EINVAL;
-    int64_t e = claim_words(n);
-    if (e < 0)
-        return e;
-    int rc = grow(bytes_of((uint32_t)e + n));
-    if (rc == 0 && commit)
-        rc = cmp_map_commit(&map, bytes_of((uint32_t)e), bytes_of(n));
-    if (rc < 0) {
-        free_claim((uint32_t)e);
-        return rc;
-    }
-    CMP_HOOK("arena.claim.grown");
-    return e;
-}
-
-void cmp_extent_publish(uint32_t e, uint32_t kind)
-{
-    /* SYNC release: pairs with cmp_extent_word; after the extent's contents. */
-    store_release(word_at(e), kind);
-}
-
-int cmp_extent_link(uint32_t e, cmp_word *where, uint32_t kind)
-{
-    cmp_word *slabs = cmp_slab_directory();
-    uint32_t seen = 0;
-    if (where >= slabs && where < slabs + CMP_SLABS)
-        raise_end(&cmp_arena()->n_slabs, (uint32_t)(where - slabs) + 1);
-    /* SYNC seq_cst: pairs with the load of whoever follows *where; after the
-       extent's contents. */
-    if (!cas_strong(where, &seen, e)) {
-        clear_claim(e);
-        return -EEXIST;
-    }
-    CMP_HOOK("arena.link.linked");
-    cmp_extent_publish(e, kind);
-    return 0;
-}
-
-int64_t cmp_extent_take(unsigned int n, uint32_t kind)
-{
-    int64_t e = cmp_extent_claim(n, true);
-    if (e >= 0)
-        cmp_extent_publish((uint32_t)e, kind);
-    return e;
-}
-
-int cmp_extent_give(uint32_t e)
-{
-    cmp_word *word = find_word(e);
-    uint32_t seen = word == NULL ? 0 : load_acquire(word);
-    if (seen != my_claim()) {
-        if (seen == 0 || seen >= CMP_EXTENT_TAIL ||
-            seen >> 24 == CMP_EXTENT_FIXED ||
-            !cas_strong(word, &seen, my_claim())) /* SYNC seq_cst: one giver */
-            return -EINVAL;
-        CMP_HOOK("arena.give.claimed");
-    }
-    clear_claim(e);
-    return 0;
-}
-
-int cmp_extent_commit(uint32_t e, size_t offset, size_t bytes)
-{
-    size_t end = bytes_of(e) + offset + bytes;
-    if (cmp_arena() == NULL || reach(end) < 0)
-        return -EINVAL;
-    return cmp_map_commit(&map, bytes_of(e) + offset, bytes);
-}
-
-/* ---- what the dead have left --------------------------------------------------- */
-
-/* What extent e is, if a directory of the header names it, else 0. */
-static uint32_t kind_in_directories(uint32_t e)
-{
-    struct cmp_arena *arena = cmp_arena();
-    cmp_word *slab = cmp_slab_directory();
-    uint32_t n_slabs = load_seqcst(&arena->n_slabs); /* SYNC: pairs with raise_end */
-    for (uint32_t i = 0; i < CMP_SLOT_EXTENTS; i++)
-        if (load_acquire(&arena->slot_extent[i]) == e)
-            return CMP_EXTENT_KIND(CMP_EXTENT_SLOTS, i);
-    for (uint32_t i = 0; i < n_slabs && i < CMP_SLABS; i++)
-        if (load_acquire(&slab[i]) == e)
-            return CMP_EXTENT_KIND(CMP_EXTENT_SLAB, i);
-    return 0;
-}
-
-int cmp_extent_recover(uint32_t code, uint32_t (*kind_of)(uint32_t e))
-{
-    int n = 0;
-    if (cmp_arena() == NULL || code == 0)
-        return -EINVAL;
-    for (uint32_t e = CMP_EXTENT_FIRST, end = cmp_extent_end(); e < end; e++) {
-        cmp_word *word = word_at(e);
-        uint32_t seen = CMP_EXTENT_CLAIM | code;
-        /* SYNC seq_cst: of several who find it, one goes on; if that one dies too,
-           the claim is its own, and found by its own code. */
-        if (load_acquire(word) != seen || !cas_strong(word, &seen, my_claim()))
-            continue;
-        CMP_HOOK("arena.recover.adopted");
-        uint32_t kind = kind_in_directories(e);
-        if (kind == 0 && kind_of != NULL)
-            kind = kind_of(e);
-        if (kind != 0)
-            cmp_extent_publish(e, kind);
-        else
-            clear_claim(e);
-        n++;
-    }
-    /* It may have died between freeing one and saying so. */
-    store_relaxed(&cmp_arena()->hint, CMP_EXTENT_FIRST);
-    return n;
 }
 
 /* ---- the family ---------------------------------------------------------------- */
@@ -372,7 +61,7 @@ int cmp_extent_recover(uint32_t code, uint32_t (*kind_of)(uint32_t e))
 static int format(void)
 {
     struct cmp_arena *arena = (struct cmp_arena *)(void *)cmp_arena_base;
-    int rc = cmp_map_commit(&map, 0, FIRST_BYTES);
+    int rc = cmp_map_commit(&cmp_arena_map, 0, FIRST_BYTES);
     if (rc == 0)
         rc = cmp_random(arena->id, sizeof arena->id);
     if (rc < 0)
@@ -382,13 +71,7 @@ static int format(void)
     arena->extent_bytes = CMP_EXTENT_BYTES;
     arena->node_offset = offsetof(struct cmp_node, word);
     store_relaxed(&arena->slot_extent[0], CMP_EXTENT_SLOTS_AT);
-    for (uint32_t e = 0; e < CMP_EXTENT_SLOTS_AT; e++)
-        store_relaxed(word_at(e), CMP_EXTENT_KIND(CMP_EXTENT_FIXED, 0));
-    store_relaxed(word_at(CMP_EXTENT_SLOTS_AT), CMP_EXTENT_KIND(CMP_EXTENT_SLOTS, 0));
-    for (uint32_t gib = 1; gib < TABLES; gib++)
-        store_relaxed(word_at(table_extent(gib)), CMP_EXTENT_KIND(CMP_EXTENT_FIXED, gib));
-    store_relaxed(&arena->hint, CMP_EXTENT_SLOTS_AT + 1);
-    store_relaxed(&arena->n_extents, CMP_EXTENT_SLOTS_AT + 1);
+    cmp_extent_format();
     /* SYNC release: pairs with check_header; the header is complete. */
     store64_release(&arena->magic, MAGIC);
     return 0;
@@ -397,8 +80,8 @@ static int format(void)
 /* Another process may damage it at any time: each field is read once. */
 static int check_header(uint32_t *version)
 {
-    struct cmp_arena *arena = (struct cmp_arena *)(void *)map.base;
-    if (load64_relaxed(&map.accessible) < FIRST_BYTES ||
+    struct cmp_arena *arena = (struct cmp_arena *)(void *)cmp_arena_map.base;
+    if (load64_relaxed(&cmp_arena_map.accessible) < FIRST_BYTES ||
         load64_seqcst(&arena->magic) != MAGIC) /* SYNC: pairs with format */
         return -EINVAL;
     uint32_t found = *(volatile uint32_t *)&arena->layout_version;
@@ -414,7 +97,7 @@ static int check_header(uint32_t *version)
 static void close_arena(void)
 {
     store_seqcst(&cmp_arena_n, CMP_EXTENT_FIRST);
-    cmp_map_detach(&map);
+    cmp_map_detach(&cmp_arena_map);
     cmp_arena_base = NULL;
 }
 
@@ -438,10 +121,10 @@ static int make(void)
 {
     if (is_in())
         return 0;
-    int rc = cmp_map_create(&map, FIRST_BYTES);
+    int rc = cmp_map_create(&cmp_arena_map, FIRST_BYTES);
     if (rc < 0)
         return rc;
-    cmp_arena_base = map.base;
+    cmp_arena_base = cmp_arena_map.base;
     rc = format();
     if (rc == 0)
         rc = enter();
@@ -465,17 +148,17 @@ int cmp_family_init(void)
 
 static int join(int fd, uint32_t *version)
 {
-    int rc = cmp_map_attach(&map, fd);
+    int rc = cmp_map_attach(&cmp_arena_map, fd);
     if (rc < 0)
         return rc;
     rc = check_header(version);
     if (rc == 0) {
-        cmp_arena_base = map.base;
+        cmp_arena_base = cmp_arena_map.base;
         rc = enter();
     }
     if (rc < 0) {
-        if (map.fd == fd)
-            map.fd = -1; /* the caller's again */
+        if (cmp_arena_map.fd == fd)
+            cmp_arena_map.fd = -1; /* the caller's again */
         close_arena();
     }
     return rc;
@@ -488,7 +171,7 @@ static int join_or_compare(int fd, uint32_t *version)
         return join(fd, version);
     if (version != NULL)
         *version = CMP_LAYOUT_VERSION;
-    return cmp_map_same_file(&map, fd) ? 0 : -EEXIST;
+    return cmp_map_same_file(&cmp_arena_map, fd) ? 0 : -EEXIST;
 }
 
 int cmp_family_join(int fd, uint32_t *version)
@@ -498,15 +181,13 @@ int cmp_family_join(int fd, uint32_t *version)
         return rc;
     pthread_mutex_lock(&making);
     rc = join_or_compare(fd, version);
-    if (rc == 0 && map.fd != fd)
-        cmp_close(fd);
     pthread_mutex_unlock(&making);
     return rc;
 }
 
 int cmp_family_fd(void)
 {
-    int fd = is_in() ? cmp_map_fd(&map) : -1;
+    int fd = is_in() ? cmp_map_fd(&cmp_arena_map) : -1;
     return fd < 0 ? -1 : fd;
 }
 
@@ -517,7 +198,7 @@ const unsigned char *cmp_family_id(void)
 
 const struct cmp_map *cmp_family_map(void)
 {
-    return &map;
+    return &cmp_arena_map;
 }
 
 int cmp_family_before_fork(void)

@@ -95,8 +95,9 @@ _Static_assert(sizeof(struct cmp_arena) <= CMP_EXTENT_BYTES, "one extent");
    process slot, have forks prepared.  Idempotent and thread-safe.  0 or -errno. */
 int cmp_family_init(void);
 
-/* Become a member of the family whose file is fd, which is consumed if it
-   succeeds, also where this process was a member before.  -EEXIST: it already is
+/* Become a member of the family whose file is fd, which becomes cmp_family_fd() if it
+   succeeds; where this process was a member before, fd stays the caller's: it may
+   carry a birth lock, and is to be closed after the adoption.  -EEXIST: it already is
    in another; -EPROTO: another layout (*version tells, may be NULL); -EPERM: another
    user's; -EINVAL: no arena; or another -errno.  */
 int cmp_family_join(int fd, uint32_t *version);
@@ -198,5 +199,17 @@ int cmp_extent_recover(uint32_t code, uint32_t (*kind_of)(uint32_t e));
 
 /* Verify tables and directories; say() once for each thing that is wrong.  How many. */
 int cmp_extent_check(void (*say)(void *arg, const char *what), void *arg);
+
+/* ---- between arena.c and extent.c ------------------------------------------------ */
+
+extern struct cmp_map cmp_arena_map;
+
+/* Make accessible what another process has added, and for grow: add more if there
+   is less than that.  0 or -errno, as cmp_map_reach and cmp_map_grow.  */
+int cmp_arena_reach(size_t bytes);
+int cmp_arena_grow(size_t bytes);
+
+/* Fill in the tables of a new arena.  */
+void cmp_extent_format(void);
 
 #endif /* CMP_ARENA_H */

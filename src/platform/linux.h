@@ -90,6 +90,13 @@ int linux_read_file(const char *path, char *text, size_t size);
 
 void linux_identity_after_fork(void);
 
+/* linux_map.c */
+
+/* fd, or, if that is 0, 1 or 2, a duplicate above them, with fd closed: whoever finds
+   a standard stream closed may open another there, and children get theirs in that
+   place.  A negative one is returned as it is; -EMFILE.  */
+int linux_above_stdio(int fd);
+
 /* linux_cpu.c */
 
 /* How many processors this thread may run on, at least 1.  */

@@ -1,5 +1,4 @@
-/* linux_map.c -- the memory of a family: a file without a name, its mapping, and
-   the birth locks on it.
+/* linux_map.c -- the memory of a family: a file without a name, and its mapping.
 
    The whole reserve is one mapping of the file without access, most of it past the
    file's end; growing is making the file longer, then a longer part of the mapping
@@ -30,7 +29,6 @@
 #define RESERVE_MIN (16 * MIB)
 #define ANONYMOUS_MAX (256 * MIB) /* where it cannot be handed on, nobody needs much */
 #define SHM "/dev/shm"
-#define BIRTH_OFFSET (INT64_C(1) << 50)
 
 /* ---- the file ------------------------------------------------------------------ */
 
@@ -39,9 +37,7 @@ static bool out_of_descriptors(int rc)
     return rc == -EMFILE || rc == -ENFILE;
 }
 
-/* 0 to 2 are standard streams: whoever finds one closed may open another there, and
-   children get theirs in that place. */
-static int above_stdio(int fd)
+int linux_above_stdio(int fd)
 {
     if (fd < 0 || fd > 2)
         return fd;
@@ -61,7 +57,7 @@ static int memory_file(void)
         fd = syscall(SYS_memfd_create, "cmp", flags);
     if (fd < 0)
         return -errno;
-    fd = above_stdio((int)fd);
+    fd = linux_above_stdio((int)fd);
     if (fd >= 0)
         fchmod((int)fd, 0600);
     return (int)fd;
@@ -79,7 +75,7 @@ static int file_in_shm(void)
 #ifdef O_TMPFILE
     fd = open(SHM, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
-        return above_stdio(fd);
+        return linux_above_stdio(fd);
 #endif
     snprintf(name, sizeof name, SHM "/cmp-%d-%u-%u", (int)getpid(), cmp_tid(),
              add_seqcst(&counter, 1));
@@ -87,7 +83,7 @@ static int file_in_shm(void)
     if (fd < 0)
         return -errno;
     unlink(name);
-    return above_stdio(fd);
+    return linux_above_stdio(fd);
 }
 
 /* Nobody can make it shorter, and nobody's access end in SIGBUS; nor run it. */
@@ -381,67 +377,4 @@ void cmp_map_detach(struct cmp_map *map)
     if (cmp_map_fd(map) >= 0)
         close(map->fd);
     *map = (struct cmp_map){.fd = -1};
-}
-
-/* ---- birth locks --------------------------------------------------------------- */
-
-#ifndef F_OFD_GETLK
-#define F_OFD_GETLK 36
-#define F_OFD_SETLK 37
-#endif
-
-static int birth_lock(int fd, int command, short type, unsigned int slot, short *found)
-{
-    struct flock lock = {
-        .l_type = type,
-        .l_whence = SEEK_SET,
-        .l_start = BIRTH_OFFSET + slot,
-        .l_len = 1,
-    };
-    if (fd < 0 || cmp_lacks(CMP_LACKS_OFD))
-        return -ENOTSUP;
-    if (fcntl(fd, command, &lock) < 0)
-        return errno == EAGAIN || errno == EACCES ? -EAGAIN : -ENOTSUP;
-    *found = lock.l_type;
-    return 0;
-}
-
-/* A descriptor of its own: another description of the same file. */
-static int open_anew(int fd)
-{
-    char path[32];
-    if (fd < 0)
-        return -ENOTSUP;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return out_of_descriptors(-errno) ? -errno : -ENOTSUP;
-    return above_stdio(fd);
-}
-
-int cmp_birth_open(const struct cmp_map *map, unsigned int slot)
-{
-    short found;
-    int fd = open_anew(cmp_map_fd(map));
-    if (fd < 0)
-        return fd;
-    int rc = birth_lock(fd, F_OFD_SETLK, F_WRLCK, slot, &found);
-    if (rc < 0) {
-        close(fd);
-        return rc;
-    }
-    return fd;
-}
-
-int cmp_birth_held(const struct cmp_map *map, unsigned int slot)
-{
-    short found;
-    int rc = birth_lock(cmp_map_fd(map), F_OFD_GETLK, F_WRLCK, slot, &found);
-    return rc < 0 ? rc : found != F_UNLCK;
-}
-
-void cmp_birth_end(int fd, unsigned int slot)
-{
-    short found;
-    birth_lock(fd, F_OFD_SETLK, F_UNLCK, slot, &found);
 }

@@ -92,6 +92,9 @@ static PyObject *family_join(PyObject *Py_UNUSED(mod), PyObject *const *args,
         return raise_no_member(rc, version);
     struct cmp_embryo embryo = {.slot = (uint32_t)slot, .gen = (uint32_t)gen, .fd = (int)fd};
     rc = slot < 0 ? 0 : cmp_embryo_adopt(&embryo);
+    /* Not before: this descriptor is what says that the embryo is still being born. */
+    if (cmp_family_fd() != embryo.fd)
+        cmp_embryo_sent(&embryo);
     if (rc < 0)
         return raise_no_member(rc, version);
     if (become_ready() < 0)
