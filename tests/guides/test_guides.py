@@ -152,6 +152,8 @@ def skip_without_modules(name):
 @pytest.mark.parametrize("name, method", CASES, ids=["-".join(case) for case in CASES])
 def test_same_as_standard_library(name, method, tmp_path, cmp_paths):
     skip_without_modules(name)
+    if name == "081_pool_interrupt" and method != "default":
+        pytest.skip("after Ctrl-C the standard library's Pool, on which cmp's still stands, may wait for ever")
     script = str(prepared(name, method, tmp_path))
     folders = [tmp_path / side for side in ("standard", "cmp")]
     for folder in folders:
