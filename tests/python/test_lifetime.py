@@ -47,7 +47,7 @@ def test_nothing_but_memory(ctx, kind):
     made = [KINDS[kind](ctx) for _ in range(1000)]
     assert os.listdir("/dev/shm") == files
     assert open_descriptors() == descriptors
-    assert n_threads() == threads
+    assert n_threads() <= threads  # one of an earlier test may end meanwhile
     assert len(mappings()) <= areas + 3  # Python's own heap grows too
     assert len(made) == 1000
 
