@@ -13,16 +13,6 @@
 
 static cmp_word ready; /* 1: this process is a member, and its hook is in place */
 
-/* OSError(number, text), with what made it impossible.  */
-static void raise_os_error(int rc, const char *text)
-{
-    PyObject *args = Py_BuildValue("(iN)", -rc, PyUnicode_FromFormat("%s: %s", text,
-                                                                     strerror(-rc)));
-    if (args != NULL)
-        PyErr_SetObject(PyExc_OSError, args);
-    Py_XDECREF(args);
-}
-
 static int become_ready(void)
 {
     if (pycmp_watch_exec() < 0)
@@ -38,7 +28,8 @@ int pycmp_family(void)
     int rc = cmp_family_init();
     if (rc == 0)
         return become_ready();
-    raise_os_error(rc, "the shared memory of this family of processes cannot be made");
+    pycmp_raise_os(-rc, "the shared memory of this family of processes cannot be made: %s",
+                   strerror(-rc));
     return -1;
 }
 
@@ -64,8 +55,7 @@ static PyObject *raise_no_member(int rc, uint32_t version)
     if (rc == -EEXIST)
         return PyErr_Format(PyExc_RuntimeError,
                             "this process has objects of another family already");
-    raise_os_error(rc, "the shared memory of the parent cannot be used");
-    return NULL;
+    return pycmp_raise_os(-rc, "the shared memory of the parent cannot be used: %s", strerror(-rc));
 }
 
 static bool is_given(PyObject *argument)
@@ -125,8 +115,8 @@ int pycmp_reference_leaves(uint64_t ref)
     } else if (receiver->open && receiver->embryo.fd >= 0) {
         rc = cmp_embryo_give(&receiver->embryo, ref);
     } else {
-        raise_os_error(-ENOTSUP, "locks, events and their like cannot go to a process that is "
-                                 "not forked, as this system offers no memory file");
+        pycmp_raise_os(ENOTSUP, "locks, events and their like cannot go to a process that is "
+                                "not forked, as this system offers no memory file");
         return -1;
     }
     if (rc < 0)

@@ -43,7 +43,13 @@ int pycmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **c
     int rc = cmp_object_create(type, bytes, ref, cell);
     if (rc == 0)
         return 0;
-    pycmp_raise(rc);
+    if (rc == -EBADF)
+        pycmp_raise_os(EBADF,
+                       "the program has closed the descriptor of this family's shared memory: what "
+                       "there is stays usable, but it cannot grow; leave descriptors alone that "
+                       "others opened");
+    else
+        pycmp_raise(rc);
     return -1;
 }
 

@@ -53,6 +53,10 @@ pycmp_state *pycmp_state_of(PyObject *self);
    that is already set, so -EINTR after a raising signal handler passes.  */
 PyObject *pycmp_raise(int rc);
 
+/* Set OSError(number, text), of the subclass of that number, and return NULL.  The format
+   is PyUnicode_FromFormat's.  */
+PyObject *pycmp_raise_os(int number, const char *format, ...);
+
 /* wait.c */
 
 /* Run op without the GIL, retrying after signals whose handlers return.  The

@@ -2,18 +2,6 @@
 #include "module.h"
 #include "../platform/orphan.h"
 
-/* As pycmp_raise(-ECHILD), but with the remedy.  */
-static PyObject *raise_not_our_parent(int pid)
-{
-    PyObject *text = PyUnicode_FromFormat(
-        "process %d is not the parent of this one: pass a sentinel", pid);
-    PyObject *args = text == NULL ? NULL : Py_BuildValue("(iN)", ECHILD, text);
-    if (args != NULL)
-        PyErr_SetObject(PyExc_ChildProcessError, args);
-    Py_XDECREF(args);
-    return NULL;
-}
-
 static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args,
                                  Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -31,7 +19,9 @@ static PyObject *die_with_parent(PyObject *Py_UNUSED(mod), PyObject *const *args
         return NULL;
     int rc = cmp_die_with_parent((int)parent_pid, (int)sentinel);
     if (rc == -ECHILD)
-        return raise_not_our_parent((int)parent_pid);
+        return pycmp_raise_os(ECHILD,
+                              "process %d is not the parent of this one: pass a sentinel",
+                              (int)parent_pid);
     if (rc < 0)
         return pycmp_raise(rc);
     Py_RETURN_NONE;

@@ -7,11 +7,14 @@
 #include <string.h>
 #include "../core/owner.h"
 
-/* OSError(number, text).  */
-static PyObject *raise_with(int number, PyObject *text)
+PyObject *pycmp_raise_os(int number, const char *format, ...)
 {
-    PyObject *args = text == NULL ? NULL : Py_BuildValue("(iN)", number, text);
+    va_list values;
 
+    va_start(values, format);
+    PyObject *text = PyUnicode_FromFormatV(format, values);
+    va_end(values);
+    PyObject *args = text == NULL ? NULL : Py_BuildValue("(iN)", number, text);
     if (args != NULL)
         PyErr_SetObject(PyExc_OSError, args);
     Py_XDECREF(args);
@@ -24,11 +27,11 @@ static PyObject *raise_no_slot(void)
     int number = cmp_me_errno();
 
     if (number == 0 || number == EUSERS)
-        return raise_with(EUSERS, PyUnicode_FromFormat(
-            "the process table of this family is full: it has %u places", CMP_SLOTS));
-    return raise_with(number, PyUnicode_FromFormat(
-        "this process has no place in the process table of its family: %s",
-        strerror(number)));
+        return pycmp_raise_os(EUSERS, "the process table of this family is full: it has %u places",
+                              CMP_SLOTS);
+    return pycmp_raise_os(number,
+                          "this process has no place in the process table of its family: %s",
+                          strerror(number));
 }
 
 PyObject *pycmp_raise(int rc)
@@ -41,13 +44,9 @@ PyObject *pycmp_raise(int rc)
         return PyErr_NoMemory();
     if (rc == -EUSERS)
         return raise_no_slot();
-    if (rc == -EBADF)
-        return raise_with(EBADF, PyUnicode_FromString(
-            "the program has closed the descriptor of this family's shared memory: what there is "
-            "stays usable, but it cannot grow; leave descriptors alone that others opened"));
     if (rc == -EUCLEAN)
-        return raise_with(EUCLEAN, PyUnicode_FromString(
-            "this object is damaged in shared memory; cmp.check() may tell more"));
+        return pycmp_raise_os(EUCLEAN, "this object is damaged in shared memory; cmp.check() may "
+                                       "tell more");
     errno = -rc;
     return PyErr_SetFromErrno(PyExc_OSError);
 }

@@ -8,37 +8,38 @@
 #define SECOND_NS 1e9
 #define LONGEST_SECONDS 4e9 /* a century: longer is for ever, and now + it fits */
 
-static int run(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns,
-               enum cmp_wait_mode mode)
-{
-    int rc;
-
-    Py_BEGIN_ALLOW_THREADS
-    cmp_wait_as(mode);
-    rc = op(obj, deadline_ns);
-    cmp_wait_as(CMP_WAIT_WHOLE);
-    Py_END_ALLOW_THREADS
-    return rc;
-}
-
 /* Whether this thread is the one that runs signal handlers.  (Where Python was started
    in another thread than the first, it is not, and a signal that comes while it spins
-   waits for the end of its sleep.)  */
+   may wait for the end of its first slice.)  */
 static bool runs_handlers(void)
 {
     return cmp_tid() == (uint32_t)getpid();
+}
+
+static int run_as(enum cmp_wait_mode mode, int (*op)(void *, int64_t), void *obj,
+                  int64_t deadline_ns)
+{
+    cmp_wait_as(mode);
+    int rc = op(obj, deadline_ns);
+    cmp_wait_as(CMP_WAIT_WHOLE);
+    return rc;
 }
 
 /* A signal that comes before the sleep does not end it: only a flag tells of it.  So
    look at the flag when all spinning is over.  */
 int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns)
 {
-    bool handles = runs_handlers();
-    enum cmp_wait_mode next = handles ? CMP_WAIT_ASLEEP : CMP_WAIT_WHOLE;
-    int rc = run(op, obj, deadline_ns, handles ? CMP_WAIT_AWAKE : CMP_WAIT_WHOLE);
+    enum cmp_wait_mode mode = CMP_WAIT_AWAKE;
+    int rc;
 
-    while (rc == -EINTR && PyErr_CheckSignals() == 0)
-        rc = run(op, obj, deadline_ns, next);
+    do {
+        Py_BEGIN_ALLOW_THREADS
+        rc = run_as(mode, op, obj, deadline_ns);
+        if (rc == -EINTR && mode == CMP_WAIT_AWAKE && !runs_handlers())
+            rc = run_as(CMP_WAIT_ASLEEP, op, obj, deadline_ns);
+        Py_END_ALLOW_THREADS
+        mode = CMP_WAIT_ASLEEP;
+    } while (rc == -EINTR && PyErr_CheckSignals() == 0);
     return rc;
 }
 

@@ -168,6 +168,21 @@ static int without_birth_locks(void *arg)
     return 0;
 }
 
+/* Joining closes no copy of what carries the birth lock before the embryo is adopted: a
+   sweep in between, anybody's, leaves it alone. */
+static int join_then_sweep(void *arg)
+{
+    struct cmp_embryo embryo;
+    uint32_t version = 0;
+    CHECK_EQ(cmp_embryo_create(&embryo), 0);
+    CHECK_EQ(cmp_embryo_give(&embryo, *(cmp_ref *)arg), 0);
+    CHECK_EQ(cmp_family_join(embryo.fd, &version), 0); /* a member already, as under forkserver */
+    cmp_sweep();
+    CHECK_EQ(cmp_embryo_give(&embryo, *(cmp_ref *)arg), 0);
+    CHECK_EQ(cmp_embryo_adopt(&embryo), 0);
+    return 0;
+}
+
 /* fork() fails after the slot was prepared. */
 static int failing_forks(void *arg)
 {
@@ -351,6 +366,7 @@ int main(void)
     CHECK_EQ(exit_code(start_child(failing_forks, NULL)), 0);
     CHECK_EQ(exit_code(start_child(without_descriptors, &ref)), 0);
     CHECK_EQ(exit_code(start_child(without_birth_locks, &ref)), 0);
+    CHECK_EQ(exit_code(start_child(join_then_sweep, &ref)), 0);
     cmp_object_drop(ref);
     cmp_sweep();
     test_many();

@@ -1,15 +1,15 @@
 /* stress.c -- ten processes use every primitive at random; a director kills, stops and
    continues them at random, and replaces the dead.
 
-   usage: stress [SECONDS [SEED]]
+   usage: stress [SECONDS [SEED [FAILURES]]]   it ends after so many failures, 20
 
-   No sleep has a slice (CMP_LACKS_BACKSTOP), so a lost wake-up is a worker that does
-   nothing for STUCK_S seconds.  Permits taken by `with` are found at slices only: who
+   No sleep has a slice (CMP_LACKS_BACKSTOP), so a lost wake-up is a worker that, in one
+   of the pauses without kills and stops, finishes nothing for STUCK_S seconds.  Permits taken by `with` are found at slices only: who
    wants one of those has a deadline.  Half of the workers wait for ever nowhere but for
    locks, so that those who do are always served.
    Fails on: two in a critical section; an owner that lives, or is stopped, and is robbed;
    a death that the next owner is not told of; more permits than there are; a stuck
-   worker; anything that cmp_check() finds; anything left when all are dead.  */
+   worker; a lock or permit that stays with the dead; anything that cmp_check() finds.  */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -95,10 +95,12 @@ static int64_t some_deadline(struct worker *w)
     return cmp_now_ns() + r % 2000000;
 }
 
-/* Mostly short, now and then long enough to be killed or stopped in. */
+/* Mostly short, now and then long enough to be killed or stopped in: asleep, or running. */
 static void compute(struct worker *w)
 {
     uint32_t r = next_random(&w->random);
+    if (r % 16 == 1)
+        usleep(r >> 8 & 2047);
     for (volatile uint32_t i = r % 64 ? r % 1000 : 200000; i > 0; i--)
         ;
 }
@@ -430,22 +432,6 @@ static void tell_what_is_stuck(int i)
         fprintf(stderr, "  (nothing more is known of it)\n");
 }
 
-static void look_for_stuck(int64_t now_ns)
-{
-    static uint64_t last[N_WORKERS];
-    static int64_t seen[N_WORKERS];
-    for (int i = 0; i < N_WORKERS; i++) {
-        uint64_t beats = load64_seqcst(&ground->beats[i]);
-        if (beats != last[i] || seen[i] == 0) {
-            last[i] = beats;
-            seen[i] = now_ns;
-        } else if (now_ns - seen[i] > STUCK_S * 1000 * MS) {
-            tell_what_is_stuck(i);
-            seen[i] = now_ns;
-        }
-    }
-}
-
 static void complain(void *arg, const char *what)
 {
     fail("check() %s: %s", (const char *)arg, what);
@@ -467,7 +453,6 @@ static void look_around(void)
     if (now_ns < next_ns)
         return;
     next_ns = now_ns + 20 * MS;
-    look_for_stuck(now_ns);
     if (cmp_sem_value(signals) == 0) {
         n_refills++;
         cmp_sem_release(signals, false, 1);
@@ -476,6 +461,25 @@ static void look_around(void)
         return;
     next_check_ns = now_ns + 1000 * MS;
     check("beside the workers");
+}
+
+/* Once nobody is stopped or killed any more, each worker finishes what it is at. */
+static void let_all_go_on(void)
+{
+    uint64_t before[N_WORKERS];
+    for (int i = 0; i < N_WORKERS; i++) {
+        before[i] = load64_seqcst(&ground->beats[i]);
+        kill(pids[i], SIGCONT);
+    }
+    int64_t until_ns = cmp_now_ns() + STUCK_S * 1000 * MS;
+    for (int i = 0; i < N_WORKERS; i++) {
+        while (load64_seqcst(&ground->beats[i]) == before[i] && cmp_now_ns() < until_ns) {
+            usleep(500);
+            look_around();
+        }
+        if (load64_seqcst(&ground->beats[i]) == before[i])
+            tell_what_is_stuck(i);
+    }
 }
 
 static void *make(enum cmp_type type, size_t bytes, uint32_t *index)
@@ -517,6 +521,40 @@ static void make_objects(void)
     cmp_barrier_init(barrier, index, N_PARTIES, true);
 }
 
+/* All who held anything are dead: it is there again. */
+static void take_all(void)
+{
+    uint32_t dead;
+    int64_t deadline_ns = cmp_now_ns() + STUCK_S * 1000 * MS;
+    for (int i = 0; i < N_LOCKS; i++)
+        if (cmp_lock_acquire(lock[i], deadline_ns, &dead) == -ETIMEDOUT)
+            fail("lock %d does not come back", i);
+    for (int i = 0; i < N_PERMITS; i++)
+        if (cmp_sem_acquire(permits, true, deadline_ns) < 0)
+            fail("permit %d of %d does not come back", i + 1, N_PERMITS);
+}
+
+/* The children of killed workers end by themselves.  One that does not is stuck, and is
+   killed, so that the test ends. */
+static void await_orphans(void)
+{
+    char path[64];
+    int64_t until_ns = cmp_now_ns() + STUCK_S * 1000 * MS;
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0 && cmp_now_ns() < until_ns)
+        if (pid == 0)
+            usleep(1000);
+    if (pid < 0)
+        return;
+    fail("a child of a killed worker is stuck");
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "r");
+    for (int child; children != NULL && fscanf(children, "%d", &child) == 1;)
+        kill(child, SIGKILL);
+    if (children != NULL)
+        fclose(children);
+}
+
 static void report(int seconds)
 {
     printf("%d s, %d processes:", seconds, N_WORKERS);
@@ -533,6 +571,7 @@ int main(int argc, char **argv)
 {
     int seconds = argc > 1 ? atoi(argv[1]) : 30;
     uint32_t random = argc > 2 ? (uint32_t)atoi(argv[2]) | 1 : (uint32_t)getpid() * 2654435761u | 1;
+    uint32_t most_failures = argc > 3 ? (uint32_t)atoi(argv[3]) : 20;
     printf("stress: %d s, seed %u\n", seconds, random);
     ground = mmap(NULL, sizeof *ground, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (ground == MAP_FAILED)
@@ -548,15 +587,18 @@ int main(int argc, char **argv)
     for (int i = 0; i < N_WORKERS; i++)
         start_worker(i);
     int64_t end_ns = cmp_now_ns() + seconds * 1000 * MS;
-    while (cmp_now_ns() < end_ns && load_seqcst(&ground->n_failures) < 20) {
-        disturb(&random);
-        look_around();
+    while (cmp_now_ns() < end_ns && load_seqcst(&ground->n_failures) < most_failures) {
+        for (int i = 0; i < 100; i++) {
+            disturb(&random);
+            look_around();
+        }
+        let_all_go_on();
     }
     for (int i = 0; i < N_WORKERS; i++)
         kill_worker(i);
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-        ;
+    await_orphans();
     sweep(&(struct worker){0});
+    take_all();
     check("after all died");
     report(seconds);
     return load_seqcst(&ground->n_failures) != 0;
