@@ -24,5 +24,7 @@ crash-full: ## the same, and two at every pair of instructions; SQUARE_STEP=1 fo
 	@CC="$(CC)" tests/crash/run.sh full
 
 STRESS ?= 600
-stress: ## ten processes, random kills and stops, for STRESS=600 seconds
+stress: $(VENV)/.built ## ten processes, random kills and stops, for STRESS=600 seconds; seeded bugs; the long tests of the package
 	@CC="$(CC)" tests/stress/run.sh $(STRESS)
+	@CC="$(CC)" tests/stress/run.sh bugs
+	@CMP_STRESS=1 $(RUN) -m pytest -q tests/python/test_idle.py tests/python/test_lifetime.py
