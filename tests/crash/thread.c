@@ -81,6 +81,21 @@ static void *go_on(void *arg)
     return NULL;
 }
 
+static void *end(void *arg)
+{
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+/* The first pthread_exit() of a program loads a library: do it here, so that the tracer
+   finds the victim's code in its own memory too, and kills nobody in the loader. */
+static void load_pthread_exit(void)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, end, NULL);
+    pthread_join(thread, NULL);
+}
+
 static void first_ends(int id)
 {
     pthread_t thread;
@@ -102,6 +117,7 @@ static bool has_gone_on(void)
 static void first_thread_ends(int a, int b)
 {
     (void)a;
+    load_pthread_exit();
     make_lock();
     struct actor *v = spawn_victim(first_ends);
     spawn_sleepers(user, b);
@@ -118,6 +134,7 @@ static void first_thread_ends(int a, int b)
 static void first_thread_ended(int a, int b)
 {
     (void)a;
+    load_pthread_exit();
     make_lock();
     struct actor *v = spawn_victim(first_ends);
     spawn_sleepers(user, b);
