@@ -4,6 +4,8 @@ What they do is in the native types of `_cmp`; here they get their names, their 
 classes, and what other libraries look for in those.
 """
 import functools
+import sys
+import time
 from multiprocessing import synchronize as _std
 
 from . import _cmp
@@ -82,6 +84,20 @@ class BoundedSemaphore(_cmp.BoundedSemaphore, _std.BoundedSemaphore, Semaphore):
     """A semaphore that raises ValueError when it is released more often than acquired."""
 
 
+def _wait_for(self, predicate, timeout=None):
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while not (result := predicate()):
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            break
+        self.wait(left)
+    return result
+
+
+def _notify_all(self):
+    self.notify(n=sys.maxsize)
+
+
 @_cmp.own_methods
 class Condition(_cmp.Condition, _std.Condition):
     """A condition variable on a lock."""
@@ -89,7 +105,16 @@ class Condition(_cmp.Condition, _std.Condition):
     # wraps: introspection shows multiprocessing's signature, in which ctx has no default.
     @functools.wraps(_std.Condition.__init__)
     def __init__(self, lock=None, *, ctx=None):
+        """lock: a Lock or RLock of cmp; None: an RLock of its own."""
         super().__init__(RLock() if lock is None else lock)
+
+    def __init_subclass__(cls, **kwargs):
+        """A subclass with a wait() or notify() of its own is called through it, as in multiprocessing."""
+        super().__init_subclass__(**kwargs)
+        if cls.wait is not Condition.wait and cls.wait_for is Condition.wait_for:
+            cls.wait_for = _wait_for
+        if cls.notify is not Condition.notify and cls.notify_all is Condition.notify_all:
+            cls.notify_all = _notify_all
 
     def __repr__(self):
         return f"<{type(self).__name__}({self._lock}, {self._n_waiting()})>"

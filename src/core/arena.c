@@ -2,6 +2,7 @@
 #include "arena.h"
 #include <pthread.h>
 #include <string.h>
+#include "slab.h"
 
 #define MAGIC UINT64_C(0x616e6572612e706d) /* changes only if the fields before id do */
 #define FIRST_BYTES (4 * (size_t)CMP_EXTENT_BYTES) /* the extents with a place of their own */
@@ -32,9 +33,17 @@ static void set_accessible(void)
         ;
 }
 
+/* The family's own word for how long the file is. */
+static size_t said_bytes(void)
+{
+    struct cmp_arena *arena = (struct cmp_arena *)(void *)cmp_arena_base;
+    uint32_t n = arena == NULL ? 0 : load_seqcst(&arena->n_extents);
+    return (size_t)(n < CMP_EXTENTS_MAX ? n : 0) << CMP_EXTENT_BITS;
+}
+
 int cmp_arena_reach(size_t bytes)
 {
-    int rc = cmp_map_reach(&cmp_arena_map, bytes);
+    int rc = cmp_map_reach(&cmp_arena_map, bytes, said_bytes());
     if (rc == 0)
         set_accessible();
     return rc;
@@ -45,7 +54,7 @@ int cmp_arena_reach(size_t bytes)
 int cmp_arena_grow(size_t bytes)
 {
     size_t step = bytes < LARGE ? STEP_SMALL : STEP_LARGE;
-    int rc = cmp_map_reach(&cmp_arena_map, bytes);
+    int rc = cmp_map_reach(&cmp_arena_map, bytes, said_bytes());
     if (rc == -ERANGE)
         rc = cmp_map_grow(&cmp_arena_map, (bytes + step - 1) / step * step);
     if (rc < 0)
@@ -97,6 +106,7 @@ static int check_header(uint32_t *version)
 static void close_arena(void)
 {
     store_seqcst(&cmp_arena_n, CMP_EXTENT_FIRST);
+    cmp_slab_forget();
     cmp_map_detach(&cmp_arena_map);
     cmp_arena_base = NULL;
 }

@@ -309,7 +309,7 @@ static int make_room(struct cmp_cond *c, struct cmp_cond_wait *w, uint64_t word)
     cmp_pending(NULL);
     while ((w->waiter = take_node(c, word)) == NULL && rc == 0)
         rc = grow(c);
-    return rc;
+    return w->waiter != NULL ? 0 : rc;
 }
 
 static int queue_up(struct cmp_cond *c, struct cmp_cond_wait *w, uint32_t me)

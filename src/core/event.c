@@ -63,12 +63,8 @@ void cmp_event_set(struct cmp_event *e)
     cmp_word *park = make_odd(e, &changed);
     CMP_HOOK("event.set.changed");
     /* Also if it was set before: who set it may have been stopped before its wake. */
-    if (load_seqcst(park) != 0) {
-        xchg_seqcst(park, 0);
-        CMP_HOOK("event.set.disarmed");
-        cmp_unpark(park, CMP_UNPARK_ALL);
-        CMP_HOOK("event.set.woke");
-    }
+    if (load_seqcst(park) != 0)
+        cmp_wake(park, PARK_ARMED, CMP_UNPARK_ALL);
     cmp_pending(NULL);
     if (changed)
         tell_cpu(e);

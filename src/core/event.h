@@ -21,16 +21,13 @@
    If a process dies
              in set, before the CAS: nothing happened        event.set.pending
              ... after it and before the wake: park is pending, so the kernel wakes
-             one sleeper, who wakes all    event.set.changed, .disarmed, .woke
+             one sleeper, who wakes all   event.set.changed, and those of cmp_wake
              in clear: one CAS.
              in wait, about to sleep: park stays armed, which costs the next set() a
              system call                                     event.wait.armed
              ... woken, before it has woken all: pending, the kernel wakes the next
                                                  event.wait.woken, .relay, .relayed
              Nobody notices the death of a waiter.
-             Left to the slices: a setter that disarmed its park word (event.set.disarmed)
-             and dies only when the event was cleared, set and cleared again, and others
-             wait on that word by then.
    Fork      safe: no process-local state but what spinning has taught.
 
    A waiter that is away for exactly 2^32 changes does not notice them.  */

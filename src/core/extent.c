@@ -101,8 +101,7 @@ static uint32_t my_claim(void)
     struct cmp_slot *s = cmp_me_slot();
     if (s == NULL)
         return CMP_EXTENT_CLAIM;
-    uint32_t gen = cmp_state_gen(load64_relaxed(&s->state)) & 0xffff;
-    return CMP_EXTENT_CLAIM | CMP_CODE_TAG | gen << CMP_SLOT_BITS | cmp_me_number();
+    return CMP_EXTENT_CLAIM | cmp_code_of(cmp_me_number(), cmp_state_gen(load64_relaxed(&s->state)));
 }
 
 /* Before the word that is at end - 1: whoever looks for what the dead have left ends

@@ -120,9 +120,11 @@ static int look_at_dying(struct attempt *a, struct sight *s)
         return inherit(a, s, end);
     if (!a->block)
         return -EAGAIN;
-    if (cmp_now_ns() < until_ns)
-        return -EINTR; /* what else ends it early */
-    return until_ns == a->deadline_ns ? -ETIMEDOUT : LOOK_AGAIN;
+    if (cmp_now_ns() >= until_ns)
+        return until_ns == a->deadline_ns ? -ETIMEDOUT : LOOK_AGAIN;
+    s->hold = NULL; /* a signal, or damage, ended it early: sleep, since that tells */
+    s->limit_ns = CMP_CONFIRM_NS;
+    return 0;
 }
 
 /* 0: the owner lives, or its gate stays closed; what to sleep on is in *s.  */
@@ -310,18 +312,23 @@ static int free_word(struct cmp_lock *l, uint32_t me)
     return 0;
 }
 
+void cmp_lock_open_gate(struct cmp_lock *l, bool (*was_killed)(void *arg, uint32_t code),
+                        void *arg)
+{
+    uint32_t seen = load_relaxed(&l->word);
+    while ((seen & LOCK_GATE) && owner_of(seen) != 0 && was_killed(arg, owner_of(seen)))
+        if (cas_strong(&l->word, &seen, seen & ~LOCK_GATE))
+            break;
+}
+
 static int release(struct cmp_lock *l)
 {
     uint32_t me = cmp_me(); /* may use the pending word itself */
     cmp_pending(&l->park);
     int rc = free_word(l, me);
     CMP_HOOK("lock.release.freed");
-    if (rc == 0 && load_seqcst(&l->park) != 0) {
-        xchg_seqcst(&l->park, 0);
-        CMP_HOOK("lock.release.disarmed");
-        cmp_unpark(&l->park, 1);
-        CMP_HOOK("lock.release.woke");
-    }
+    if (rc == 0 && load_seqcst(&l->park) != 0)
+        cmp_wake(&l->park, PARK_ARMED, 1);
     cmp_pending(NULL);
     return rc;
 }

@@ -37,8 +37,9 @@
              the kernel has woken only one, of any lock with this node: two locks of one
              dead owner that share a hold word, and the first one woken killed before it
              relays, are left to the slices), then confirms (lock.takeover.confirming),
-             then takes over by CAS.  A GATE whose owner left in order, exec'd, or whose
-             end nobody can tell any more, is not taken over: it waits for its release.
+             then takes over by CAS.  A GATE whose owner left in order, or exec'd, is not taken over: it
+             waits for its release.  Whose owner was killed is none any more: a sweep
+             takes the flag before it frees the owner's slot.
              in acquire, before the CAS: nothing happened       lock.acquire.pending
              ... after it: it held the lock       lock.acquire.taken, lock.takeover.taken
              RLock, before holder and depth are set: they are the next owner's to set
@@ -49,13 +50,13 @@
              before or after its pull: the same   lock.acquire.pull, .pulled
              in release, RLock with holder cleared: as holding it   lock.release.unheld
              ... freed, before the wake: pending, the kernel wakes one
-                               lock.release.freed, .disarmed, .woke
+                               lock.release.freed, and those of cmp_wake
              in mark_consistent: one bit of one word.
    Fork      the child holds nothing: the code and the TID are the parent's.
 
    Acquire, once slow, leaves this way: if it slept, it wakes one sleeper on park (the
-   pull), who looks again and watches the present owner; also on a time-out or signal.
-   No signal handler of Python runs before that.  */
+   pull), who looks again and watches the present owner; also on a time-out, and when the
+   handler of a signal raises.  */
 #ifndef CMP_LOCK_H
 #define CMP_LOCK_H
 
@@ -106,5 +107,10 @@ void cmp_lock_mark_consistent(struct cmp_lock *l);
 
 /* Verify what holds of a cell at any moment.  NULL, or what is wrong.  */
 const char *cmp_lock_check(struct cmp_lock *l);
+
+/* For a sweep, before it frees the slots of the dead: a gate whose owner was killed is
+   none any more.  */
+void cmp_lock_open_gate(struct cmp_lock *l, bool (*was_killed)(void *arg, uint32_t code),
+                        void *arg);
 
 #endif /* CMP_LOCK_H */

@@ -24,7 +24,8 @@
              adopting: embryo.adopt.bit, .all: held by the embryo, whose birth lock goes
              with the process; embryo.adopt.released: held by the dead
              sweeping: sweep.judged, .copied, .mark.pass, .marked: nothing was written;
-             sweep.free.object, .freed, sweep.reap.recovered: some are freed.
+             sweep.free.object, sweep.freed, sweep.opened, sweep.reap.recovered: some are
+             freed.
              Whatever is left, the next sweep of any process frees.  None of it needs
              repair, and none waits for a stopped process.
    Fork      the child holds all that the parent holds, from before fork() returns,

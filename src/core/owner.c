@@ -58,11 +58,6 @@ int cmp_me_errno(void)
     return me.slot != NULL ? 0 : me.error != 0 ? me.error : ENOTCONN;
 }
 
-static uint32_t code_of(uint32_t number, uint32_t gen)
-{
-    return CMP_CODE_TAG | (gen & 0xffff) << CMP_SLOT_BITS | number;
-}
-
 /* ---- this process ---------------------------------------------------------------- */
 
 static uint64_t with_phase(uint64_t state, enum cmp_phase phase)
@@ -185,7 +180,7 @@ static void take_place(const struct cmp_embryo *place)
     me.gen = place->gen;
     me.known = false;
     me.wordless = !cmp_robust_works();
-    store_relaxed(&place_code, code_of(me.number, me.gen));
+    store_relaxed(&place_code, cmp_code_of(me.number, me.gen));
 }
 
 static void lose_place(int error)
@@ -218,7 +213,7 @@ static uint32_t me_locked(void)
     uint64_t state = load64_relaxed(&me.slot->state);
     if (!me.wordless && cmp_state_phase(state) == CMP_SLOT_ORPHANED && !become_live(state))
         return 0;
-    uint32_t code = code_of(me.number, me.gen);
+    uint32_t code = cmp_code_of(me.number, me.gen);
     store_relaxed(&cmp_me_code, code);
     return code;
 }
@@ -387,12 +382,19 @@ bool cmp_owner_left_in_order(uint32_t code)
     return (ending & LEFT) != 0 && ending >> 48 == code_gen(code);
 }
 
-/* Set and clear bits of a slot's ending, which starts anew with each gen. */
-static void note_ending(struct cmp_slot *s, uint32_t gen, uint64_t clear, uint64_t set)
+static bool tells_of(uint64_t state, uint32_t code);
+
+/* Set and clear bits of a slot's ending, which starts anew with each gen.  Once a status
+   is noted, no other one: a later process may have had the same pid. */
+static void note_ending(struct cmp_slot *s, uint32_t code, uint64_t clear, uint64_t set)
 {
-    uint64_t seen = load64_relaxed(&s->ending), want;
+    uint64_t seen = load64_seqcst(&s->ending), want;
+    uint32_t gen = code_gen(code);
     do {
-        want = seen >> 48 == (gen & 0xffff) ? seen : ENDING_GEN(gen);
+        if (!tells_of(load64_seqcst(&s->state), code) ||
+            (seen >> 48 == gen && (seen & HAS_STATUS) != 0))
+            return;
+        want = seen >> 48 == gen ? seen : ENDING_GEN(gen);
         want = (want & ~clear) | set;
     } while (!cas64_strong(&s->ending, &seen, want));
 }
@@ -404,7 +406,7 @@ static void note_own_ending(uint64_t clear, uint64_t set)
     uint32_t code = load_relaxed(&place_code);
     struct cmp_slot *s = slot_of(code);
     if (s != NULL)
-        note_ending(s, code_gen(code), clear, set);
+        note_ending(s, code, clear, set);
 }
 
 void cmp_owner_leave(void)
@@ -479,7 +481,8 @@ void cmp_owner_ended(int pid, int status)
             continue;
         int64_t gen = ended_gen(s); /* a later process may have the pid already */
         if (gen >= 0)
-            note_ending(s, (uint32_t)gen, STATUS_MASK, HAS_STATUS | (uint32_t)status);
+            note_ending(s, cmp_code_of(i, (uint32_t)gen), STATUS_MASK,
+                        HAS_STATUS | (uint32_t)status);
     }
 }
 

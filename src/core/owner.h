@@ -70,6 +70,12 @@
 #define CMP_CODE_TAG (UINT32_C(1) << 29)
 #define CMP_CODE_MASK UINT32_C(0x3fffffff)
 
+/* The owner code of a process by its slot. */
+static inline uint32_t cmp_code_of(uint32_t number, uint32_t gen)
+{
+    return CMP_CODE_TAG | (gen & 0xffff) << CMP_SLOT_BITS | number;
+}
+
 /* Bits of a slot's state beside gen and phase. */
 #define CMP_STATE_UNLOCKED (UINT64_C(1) << 28) /* of CLAIM, EMBRYO: without birth lock */
 #define CMP_STATE_LOW ((UINT64_C(1) << 28) - 1)

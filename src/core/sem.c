@@ -237,7 +237,7 @@ static int acquire_slow(struct attempt *a)
            without a need: pass it on if one is left.  Others may still sleep. */
         xchg_seqcst(&s->park, PARK_ARMED);
         CMP_HOOK("sem.acquire.rearmed");
-        if (any_free(s, a->n_words))
+        if (a->owned || any_free(s, a->n_words))
             cmp_unpark(&s->park, 1);
         CMP_HOOK("sem.acquire.passed");
     }
@@ -408,10 +408,7 @@ int cmp_sem_release(struct cmp_sem *s, bool with, uint32_t n)
     CMP_HOOK("sem.release.pending");
     int rc = s->bounded ? give_bounded(s, &g) : give_unbounded(s, &g);
     if (g.given > 0 && load_seqcst(&s->park) != 0) {
-        xchg_seqcst(&s->park, 0);
-        CMP_HOOK("sem.release.disarmed");
-        cmp_unpark(&s->park, g.given < CMP_SEM_MAX ? (int)g.given : CMP_UNPARK_ALL);
-        CMP_HOOK("sem.release.woke");
+        cmp_wake(&s->park, PARK_ARMED, g.given < CMP_SEM_MAX ? (int)g.given : CMP_UNPARK_ALL);
         store_relaxed(&s->cpu, (uint32_t)cmp_cpu() + 1);
     }
     cmp_pending(NULL);

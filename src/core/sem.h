@@ -37,7 +37,7 @@
              before or after it passes the wake on: the same
                                             sem.acquire.leaving, .rearmed, .passed
              in release, after the CAS and before the wake: pending, the kernel wakes
-             one, who passes it on     sem.release.freed, .disarmed, .woke
+             one, who passes it on   sem.release.freed, and those of cmp_wake
              in release(n), between two permits: those given are given
                                                    sem.release.freed
    Fork      the child holds nothing: permits taken by `with` are the parent's.

@@ -316,6 +316,25 @@ void cmp_slab_freed(struct cmp_view *v, uint32_t index)
         v->n_free++;
 }
 
+void cmp_slab_forget(void)
+{
+    for (uint32_t i = 0; i < n_views; i++) {
+        if (views[i] != NULL)
+            free(views[i]->holds);
+        free(views[i]);
+        views[i] = NULL;
+    }
+    n_views = 0;
+    for (uint32_t type = 0; type < CMP_N_TYPES; type++)
+        for (uint32_t i = 0; i < N_SIZES; i++) {
+            if (classes[type][i] != NULL)
+                free(classes[type][i]->slabs);
+            free(classes[type][i]);
+            classes[type][i] = NULL;
+        }
+    n_live = n_made = 0;
+}
+
 void cmp_slab_forked(void)
 {
     for (uint32_t type = 0; type < CMP_N_TYPES; type++)

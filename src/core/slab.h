@@ -144,9 +144,11 @@ void cmp_slab_freed(struct cmp_view *v, uint32_t index);
 /* Have the pages of a cell allocated.  0 or -errno.  */
 int cmp_slab_commit(struct cmp_view *v, uint32_t index);
 
-/* After a sweep, which counted: n_free of every view is set by it, so many objects
-   live, so many were freed.  */
+/* After a sweep, which has set n_free of every view: so many objects live.  */
 void cmp_slab_swept(uint64_t n_live);
+
+/* The arena is unmapped: know nothing.  */
+void cmp_slab_forget(void);
 
 /* In a forked child: leave the parent its hints.  */
 void cmp_slab_forked(void);

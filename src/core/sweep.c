@@ -9,6 +9,7 @@
 #include <string.h>
 #include "arena.h"
 #include "held.h"
+#include "lock.h"
 #include "slab.h"
 
 #define TOO_LONG_NS (INT64_C(10) * 1000000000) /* a version may have wrapped */
@@ -254,9 +255,27 @@ static void free_in_slab(struct sweep *w, uint32_t i, struct tally *t)
 /* The slot's state word names it as it was while it lived. */
 static void recover_extents(uint32_t i, uint64_t state)
 {
-    uint32_t code = CMP_CODE_TAG | (cmp_state_gen(state) & 0xffff) << CMP_SLOT_BITS | i;
     if (cmp_state_phase(state) >= CMP_SLOT_LIVE)
-        cmp_extent_recover(code, cmp_held_kind_of);
+        cmp_extent_recover(cmp_code_of(i, cmp_state_gen(state)), cmp_held_kind_of);
+}
+
+/* Of a slot that is about to be freed: afterwards nobody can tell any more. */
+static bool was_killed(void *sweep, uint32_t code)
+{
+    struct sweep *w = sweep;
+    uint32_t i = code & (CMP_SLOTS - 1);
+    return i < w->n_slots && w->slots[i].verdict == DEAD &&
+           cmp_code_of(i, cmp_state_gen(w->slots[i].state)) == code && !cmp_owner_left_in_order(code);
+}
+
+static void open_gates(struct sweep *w)
+{
+    for (uint32_t i = 0; i < w->n_slabs; i++) {
+        struct cmp_view *v = cmp_slab_view(i);
+        for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_LOCK && j < v->count; j++)
+            if (cmp_word_phase(w->copies[i][j]) == CMP_OBJECT_LIVE)
+                cmp_lock_open_gate(cmp_view_cell(v, j), was_killed, w);
+    }
 }
 
 static int64_t reap_slots(struct sweep *w)
@@ -304,6 +323,9 @@ static int run(struct sweep *w, bool words, struct tally *t, int64_t *n_slots)
     for (uint32_t i = 0; i < w->n_slabs; i++)
         free_in_slab(w, i, t);
     CMP_HOOK("sweep.freed");
+    if (n_dead > 0)
+        open_gates(w);
+    CMP_HOOK("sweep.opened");
     *n_slots = reap_slots(w);
     drops_then = drops;
     swept_once = true;

@@ -47,33 +47,27 @@ bool cmp_death_wakes(void)
 #define SLICE_MAX_NS INT64_C(30000000000)
 #define NO_LIMIT INT64_MAX
 
-static _Thread_local struct {
-    enum cmp_wait_mode now;
-    bool first_slice; /* ASLEEP, and no slice is over yet */
-} mode;
+static _Thread_local cmp_look_fn look;
 
-void cmp_wait_as(enum cmp_wait_mode want)
+cmp_look_fn cmp_wait_look(cmp_look_fn want)
 {
-    if (want == CMP_WAIT_AWAKE)
-        mode.first_slice = true;
-    mode.now = want;
+    cmp_look_fn before = look;
+    look = want;
+    return before;
 }
 
-/* Whether the caller wants to look at something before this sleep. */
-static bool must_look(int64_t slice_ns)
+/* The wait stays as it is meanwhile, its pending word too. */
+static int look_away(void)
 {
-    if (mode.now == CMP_WAIT_AWAKE)
-        return true;
-    if (mode.now == CMP_WAIT_WHOLE || !mode.first_slice || slice_ns == SLICE_MIN_NS)
-        return false;
-    mode.first_slice = false;
-    return true;
-}
+    cmp_look_fn wanted = look;
+    cmp_word *pending = cmp_pending_now(), *before = cmp_pending_keep(pending);
 
-/* Of a wait, or of one that goes on after a look. */
-static int64_t first_slice(void)
-{
-    return mode.now == CMP_WAIT_ASLEEP && !mode.first_slice ? 2 * SLICE_MIN_NS : SLICE_MIN_NS;
+    look = NULL;
+    int rc = wanted();
+    look = wanted;
+    cmp_pending_keep(before);
+    cmp_pending(pending);
+    return rc;
 }
 
 static int64_t next_slice(int64_t slice_ns)
@@ -89,15 +83,18 @@ int cmp_nap_at_most(struct cmp_nap *nap, const struct cmp_watch *words, int n,
                     int64_t deadline_ns, int64_t limit_ns)
 {
     if (nap->slice_ns == 0)
-        nap->slice_ns = first_slice();
+        nap->slice_ns = SLICE_MIN_NS;
     nap->slice_over = false;
     nap->woken = -1;
 
     int64_t now_ns = cmp_now_ns();
+    if (now_ns < deadline_ns && look != NULL) {
+        if (look_away() != 0)
+            return -EINTR;
+        now_ns = cmp_now_ns();
+    }
     if (now_ns >= deadline_ns)
         return -ETIMEDOUT;
-    if (must_look(nap->slice_ns))
-        return -EINTR;
     int64_t length_ns = cmp_lacks(CMP_LACKS_BACKSTOP) ? NO_LIMIT : nap->slice_ns;
     if (limit_ns < length_ns)
         length_ns = limit_ns;
@@ -115,6 +112,8 @@ int cmp_nap_at_most(struct cmp_nap *nap, const struct cmp_watch *words, int n,
             nap->slice_ns = next_slice(nap->slice_ns);
         return 0;
     }
+    if (rc == -EINTR && look != NULL)
+        return 0; /* what came is seen before the next sleep */
     if (rc < 0)
         return rc;
     nap->woken = rc < n ? rc : -1;
@@ -125,6 +124,19 @@ int cmp_nap_at_most(struct cmp_nap *nap, const struct cmp_watch *words, int n,
 int cmp_nap(struct cmp_nap *nap, const struct cmp_watch *words, int n, int64_t deadline_ns)
 {
     return cmp_nap_at_most(nap, words, n, deadline_ns, NO_LIMIT);
+}
+
+/* ---- waking ------------------------------------------------------------------- */
+
+void cmp_wake(cmp_word *park, uint32_t armed, int n)
+{
+    int woken = cmp_unpark(park, n);
+    CMP_HOOK("wake.woke");
+    if (woken > 0 || !cas_strong(park, &armed, 0))
+        return;
+    CMP_HOOK("wake.disarmed");
+    cmp_unpark(park, n); /* who has fallen asleep between the two */
+    CMP_HOOK("wake.woke_again");
 }
 
 /* ---- spinning ------------------------------------------------------------------ */
@@ -238,7 +250,7 @@ bool cmp_spin(struct cmp_spin *spin, int peer_cpu, bool (*ready)(const void *),
 {
     bool crowded;
 
-    if (mode.now == CMP_WAIT_ASLEEP || cmp_lacks(CMP_LACKS_SPIN))
+    if (cmp_lacks(CMP_LACKS_SPIN))
         return false;
     if (peer_cpu == cmp_cpu() || cmp_parallelism() == 1)
         return yield_twice(spin, ready, arg, &crowded);

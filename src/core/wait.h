@@ -3,7 +3,7 @@
    A wait of a primitive is a loop: look at the state; if it must wait, arm the park
    word, look again, nap; whatever ended the nap, look again at everything.
 
-   Layout    process-local only.
+   Layout    process-local only, but for the park words of others in cmp_wake.
                slices    100 ms, doubling: to 30 s where a test in this process
                          saw that a death wakes the sleepers, to 1 s elsewhere
                cmp_spin  one for each kind of wait; all zeroes is one that has
@@ -15,6 +15,8 @@
    Ordering  none: cmp_nap is cmp_park, cmp_spin only reads, by the caller's ready().
    If a process dies
              nothing of this file is shared.
+             cmp_wake: park is pending, the kernel wakes one more: wake.woke, .disarmed,
+             .woke_again
    Fork      what was learnt goes to the child: how spinning pays, whether deaths
              wake.  A test of deaths that ran in another thread is done again.  */
 #ifndef CMP_WAIT_H
@@ -37,7 +39,7 @@ struct cmp_nap {
 #define CMP_NAP_INIT {.woken = -1}
 
 /* Sleep once.  0: look again; -ETIMEDOUT: the deadline has passed; -EINTR: a signal
-   arrived; -EINVAL: as cmp_park has it.  Not with -EAGAIN: a word that differed is a
+   arrived, or look() says so; -EINVAL: as cmp_park has it.  Not with -EAGAIN: a word that differed is a
    reason to look again.  */
 int cmp_nap(struct cmp_nap *nap, const struct cmp_watch *words, int n, int64_t deadline_ns);
 
@@ -45,6 +47,11 @@ int cmp_nap(struct cmp_nap *nap, const struct cmp_watch *words, int n, int64_t d
    CMP_LACKS_BACKSTOP too: it is for what has no wake by design.  */
 int cmp_nap_at_most(struct cmp_nap *nap, const struct cmp_watch *words, int n,
                     int64_t deadline_ns, int64_t limit_ns);
+
+/* Wake up to n of those who sleep on a park word that is armed, which is pending.  The
+   word is disarmed after the wake, and only if nobody was asleep: who is stopped before
+   the wake leaves it armed for the next one who has a reason to wake.  */
+void cmp_wake(cmp_word *park, uint32_t armed, int n);
 
 /* What spinning was worth so far, for one kind of wait in this process.  Any thread
    may write any field: a lost update costs a little time. */
@@ -61,17 +68,16 @@ struct cmp_spin {
 bool cmp_spin(struct cmp_spin *spin, int peer_cpu, bool (*ready)(const void *),
               const void *arg);
 
-/* How the waits of this thread go about it, until it says otherwise.  For a caller who
-   has to look at something that wakes nobody, such as the flags that signal handlers
-   of Python leave: he waits AWAKE, looks, and goes on ASLEEP, so that between his look
-   and the sleep lie some instructions and not a spin.  What comes even then he sees
-   after the first slice.  */
-enum cmp_wait_mode {
-    CMP_WAIT_WHOLE,  /* spin, then sleep: as ever */
-    CMP_WAIT_AWAKE,  /* spin; where a sleep would begin, -EINTR */
-    CMP_WAIT_ASLEEP, /* do not spin; -EINTR once where the second slice would begin */
-};
-void cmp_wait_as(enum cmp_wait_mode mode);
+/* For a caller who has to look at something that wakes nobody, such as the flags that
+   signal handlers of Python leave: look() is called by this thread before each sleep,
+   and after a signal has ended one.  0: sleep on; else the wait ends with -EINTR.  It
+   may take its time and use anything, the object that is waited for included.  What
+   comes between its return and the sleep, which are some instructions, is seen after
+   that slice.  NULL: a signal ends the wait.  Returns the one before.
+   If the process dies in an operation that look() does, the word that was pending for
+   the wait is not: whoever needs that one wake has the slices alone.  */
+typedef int (*cmp_look_fn)(void);
+cmp_look_fn cmp_wait_look(cmp_look_fn look);
 
 /* Whether a death in this family wakes those who wait for it, as far as this process
    knows.  Asking costs some milliseconds once, or three times if the answer is no.  */

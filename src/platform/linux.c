@@ -29,6 +29,7 @@ static cmp_word no_waitv; /* 1: it was tried, and is not there */
 
 static FAST_THREAD_LOCAL struct robust_list_head *robust; /* NULL: not asked yet */
 static _Thread_local struct robust_list_head nowhere;     /* stands in for a missing one */
+static FAST_THREAD_LOCAL cmp_word *beneath;               /* pending when nothing else is */
 static FAST_THREAD_LOCAL uint32_t tid;                    /* 0: not asked yet */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -49,6 +50,7 @@ void cmp_platform_after_fork(void)
 {
     /* libc empties the child's list and registers it again, but the memory of
        list_op_pending is inherited: the child's death would wake for the parent. */
+    beneath = NULL;
     if (robust != NULL)
         robust->list_op_pending = NULL;
     robust = NULL;
@@ -162,8 +164,25 @@ struct robust_list_head *linux_robust_head(void)
     return head;
 }
 
+cmp_word *cmp_pending_keep(cmp_word *park)
+{
+    cmp_word *before = beneath;
+    beneath = park;
+    cmp_pending(park);
+    return before;
+}
+
+cmp_word *cmp_pending_now(void)
+{
+    if (robust == NULL || robust->list_op_pending == NULL)
+        return NULL;
+    return (cmp_word *)(void *)((char *)robust->list_op_pending + robust->futex_offset);
+}
+
 void cmp_pending(cmp_word *park)
 {
+    if (park == NULL)
+        park = beneath;
     if (robust == NULL) {
         cmp_platform_init();
         robust = cmp_lacks(CMP_LACKS_PENDING) ? NULL : linux_robust_head();

@@ -15,6 +15,8 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "../core/cmp.h"
 
@@ -70,6 +72,19 @@ static enum cmp_end look_by_pidfd(int fd, const struct question *q)
     return linux_pidfd_ended(fd) ? CMP_END_ENDED : CMP_END_NOT_YET;
 }
 
+/* Without a descriptor to read with: it has no memory any more, and one thread at most. */
+static bool is_spent(uint32_t pid)
+{
+    char path[40], target[1];
+    struct stat task;
+
+    snprintf(path, sizeof path, "/proc/%u/exe", (unsigned int)pid);
+    if (readlink(path, target, sizeof target) >= 0 || errno != ENOENT)
+        return false;
+    snprintf(path, sizeof path, "/proc/%u/task", (unsigned int)pid);
+    return stat(path, &task) == 0 && task.st_nlink == 3;
+}
+
 /* Without a pidfd. */
 static enum cmp_end look_in_proc(const struct question *q)
 {
@@ -79,7 +94,7 @@ static enum cmp_end look_in_proc(const struct question *q)
     if (kill((pid_t)q->id->pid, 0) < 0 && errno == ESRCH)
         return CMP_END_ENDED;
     if (linux_read_stat(q->id->pid, &line) < 0)
-        return CMP_END_NOT_YET; /* signal 0 decides */
+        return is_spent(q->id->pid) ? CMP_END_ENDED : CMP_END_NOT_YET;
     if (is_another(q, &line) || (is_zombie(&line) && line.n_threads <= 1))
         return CMP_END_ENDED;
     return q->hint && has_execed(q, &line) ? CMP_END_EXECED : CMP_END_NOT_YET;

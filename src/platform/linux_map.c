@@ -330,12 +330,13 @@ int cmp_map_grow(struct cmp_map *map, size_t bytes)
     return rc < 0 ? rc : make_accessible(map, bytes);
 }
 
-int cmp_map_reach(struct cmp_map *map, size_t bytes)
+int cmp_map_reach(struct cmp_map *map, size_t bytes, size_t said)
 {
     if (bytes <= load64_seqcst(&map->accessible))
         return 0;
     int fd = cmp_map_fd(map);
-    int64_t size = fd == -ENOTSUP ? (int64_t)map->reserved : fd < 0 ? fd : file_size(fd);
+    int64_t size = fd == -ENOTSUP ? (int64_t)map->reserved
+                   : fd == -EBADF ? (int64_t)said : file_size(fd);
     if (size < 0)
         return (int)size;
     if (bytes > (size_t)size || bytes > map->reserved)

@@ -72,6 +72,12 @@ uint32_t cmp_tid(void);
    list it does nothing, and sleepers are left to their slices.  */
 void cmp_pending(cmp_word *park);
 
+/* For code that runs in the middle of an operation, and does whole operations of its own:
+   what is pending now; have that word pending instead of NULL from now on.  keep returns
+   the one before, to be given back.  */
+cmp_word *cmp_pending_now(void);
+cmp_word *cmp_pending_keep(cmp_word *park);
+
 /* Sleep until woken on any of the n words, provided that on entry each holds
    its expected value.  words[0] is the park word; the others are guards, which
    nobody wakes, and hold words, which the kernel wakes when their owner dies.
@@ -207,8 +213,9 @@ int cmp_map_attach(struct cmp_map *map, int fd);
 int cmp_map_grow(struct cmp_map *map, size_t bytes);
 
 /* Make accessible what another process added, up to `bytes`; -ERANGE: the file
-   is not so long.  Thread-safe.  */
-int cmp_map_reach(struct cmp_map *map, size_t bytes);
+   is not so long.  Where the program has closed the descriptor, so that nobody can be
+   asked, it is as long as is `said`.  Thread-safe.  */
+int cmp_map_reach(struct cmp_map *map, size_t bytes, size_t said);
 
 /* Allocate the pages of a range, so that touching them cannot fail.  0, -ENOMEM
    (also where the file system is full) or another -errno.  */

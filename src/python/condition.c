@@ -15,6 +15,10 @@ struct condition {
     PyObject *lock; /* NULL until __init__; a strong reference, for good */
 };
 
+/* The condition whose wait() has left this thread without the lock, borrowed and only
+   compared: in the `with` that it has left by its exception, nothing is to be released. */
+static _Thread_local PyObject *left_without;
+
 /* The lock of self, if self is open; else NULL and a RuntimeError.  */
 static PyObject *lock_of(PyObject *self)
 {
@@ -50,6 +54,8 @@ static PyObject *Condition_acquire(PyObject *self, PyObject *const *args, Py_ssi
 static PyObject *Condition_enter(PyObject *self, PyObject *Py_UNUSED(none))
 {
     PyObject *lock = lock_of(self);
+    if (left_without == self)
+        left_without = NULL;
     return lock == NULL ? NULL : pycmp_lock_acquire(lock, CMP_FOREVER);
 }
 
@@ -64,8 +70,10 @@ static PyObject *Condition_exit(PyObject *self, PyObject *const *args, Py_ssize_
     PyObject *lock = lock_of(self);
     if (lock == NULL)
         return NULL;
-    if (nargs > 0 && args[0] != Py_None && !pycmp_lock_is_mine(lock))
-        Py_RETURN_NONE; /* wait() has left without the lock: its exception counts */
+    bool without = left_without == self;
+    left_without = without ? NULL : left_without;
+    if (without && nargs > 0 && args[0] != Py_None)
+        Py_RETURN_NONE; /* the exception of wait() counts */
     return pycmp_lock_release(lock);
 }
 
@@ -93,7 +101,7 @@ static int lock_op(void *arg, int64_t deadline_ns)
 /* After the sleep: acquire the lock as it was held.  0, or -1 and an exception: of a
    warning, with the lock held; of anything else, without it, and the notify that
    ended the sleep goes to another.  */
-static int lock_again(struct wait_op *op, PyObject *lock)
+static int lock_again(struct wait_op *op, PyObject *self, PyObject *lock)
 {
     int rc = cmp_lock_try_acquire(op->lock, &op->dead);
 
@@ -102,6 +110,7 @@ static int lock_again(struct wait_op *op, PyObject *lock)
     if (rc < 0 && rc != -EOWNERDEAD) {
         cmp_cond_quit(op->cond, &op->wait);
         pycmp_raise(rc);
+        left_without = self;
         return -1;
     }
     cmp_cond_leave(op->cond, op->lock, &op->wait);
@@ -110,13 +119,13 @@ static int lock_again(struct wait_op *op, PyObject *lock)
 }
 
 /* Give the wait up for the exception that is set, which stays the one that is raised. */
-static void give_up(struct wait_op *op, PyObject *lock)
+static void give_up(struct wait_op *op, PyObject *self, PyObject *lock)
 {
     PyObject *type, *value, *traceback;
 
     PyErr_Fetch(&type, &value, &traceback);
     cmp_cond_quit(op->cond, &op->wait);
-    lock_again(op, lock);
+    lock_again(op, self, lock);
     PyErr_Restore(type, value, traceback); /* instead of what lock_again may have set */
 }
 
@@ -143,10 +152,10 @@ static int wait_until(PyObject *self, int64_t deadline_ns)
     rc = pycmp_block(wait_op, &op, deadline_ns);
     if (rc < 0 && rc != -ETIMEDOUT) {
         pycmp_raise(rc);
-        give_up(&op, lock);
+        give_up(&op, self, lock);
         return -1;
     }
-    if (lock_again(&op, lock) < 0)
+    if (lock_again(&op, self, lock) < 0)
         return -1;
     return rc == 0;
 }
@@ -257,7 +266,8 @@ static int set_lock(PyObject *self, PyObject *lock)
     if (st == NULL)
         return -1;
     if (!PyObject_TypeCheck(lock, st->LockType) && !PyObject_TypeCheck(lock, st->RLockType)) {
-        PyErr_Format(PyExc_TypeError, "lock must be a Lock or RLock of cmp, not %R", lock);
+        PyErr_Format(PyExc_TypeError, "lock must be a Lock or RLock of cmp, not %R of %s", lock,
+                     Py_TYPE(lock)->tp_name);
         return -1;
     }
     if (pycmp_cell(lock) == NULL)
@@ -271,6 +281,13 @@ static int set_lock(PyObject *self, PyObject *lock)
     return 0;
 }
 
+/* self could not be opened: it may be tried again.  */
+static void forget_lock(PyObject *self)
+{
+    if (((struct pycmp_handle *)self)->cell == NULL)
+        Py_CLEAR(((struct condition *)self)->lock);
+}
+
 static int Condition_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"lock", "ctx", NULL};
@@ -279,9 +296,12 @@ static int Condition_init(PyObject *self, PyObject *args, PyObject *kwargs)
     void *cell;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:Condition", names, &lock, &ctx) ||
-        set_lock(self, lock) < 0 ||
-        pycmp_object_create(CMP_TYPE_COND, sizeof(struct cmp_cond), &ref, &cell) < 0)
+        set_lock(self, lock) < 0)
         return -1;
+    if (pycmp_object_create(CMP_TYPE_COND, sizeof(struct cmp_cond), &ref, &cell) < 0) {
+        forget_lock(self);
+        return -1;
+    }
     cmp_cond_init(cell, cmp_object_index(ref));
     return pycmp_handle_open(self, ref, cell);
 }
@@ -306,8 +326,10 @@ static PyObject *Condition_setstate(PyObject *self, PyObject *state)
         set_lock(self, PyTuple_GET_ITEM(state, 3)) < 0)
         return NULL;
     PyObject *lock;
-    if (pycmp_handle_setstate(self, state, CMP_TYPE_COND, &lock, 1) < 0)
+    if (pycmp_handle_setstate(self, state, CMP_TYPE_COND, &lock, 1) < 0) {
+        forget_lock(self);
         return NULL;
+    }
     Py_RETURN_NONE;
 }
 

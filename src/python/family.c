@@ -2,6 +2,7 @@
    forked, and what the package tells the core about processes.  */
 #include "module.h"
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include "../core/arena.h"
 #include "../core/atomics.h"
@@ -106,6 +107,15 @@ typedef struct embryo {
 
 static _Thread_local Embryo *receiver; /* borrowed from the `with` */
 
+static void raise_not_shared(void)
+{
+    if (cmp_map_fd(cmp_family_map()) == -EBADF)
+        pycmp_raise_os(EBADF, PYCMP_CLOSED);
+    else
+        pycmp_raise_os(ENOTSUP, "locks, events and their like cannot go to a process that is "
+                                "not forked, as this system offers no memory file");
+}
+
 int pycmp_reference_leaves(uint64_t ref)
 {
     int rc;
@@ -115,8 +125,7 @@ int pycmp_reference_leaves(uint64_t ref)
     } else if (receiver->open && receiver->embryo.fd >= 0) {
         rc = cmp_embryo_give(&receiver->embryo, ref);
     } else {
-        pycmp_raise_os(ENOTSUP, "locks, events and their like cannot go to a process that is "
-                                "not forked, as this system offers no memory file");
+        raise_not_shared();
         return -1;
     }
     if (rc < 0)
@@ -281,13 +290,15 @@ struct findings {
     bool lost; /* no memory for one more */
 };
 
+/* Under the process lock: the memory functions of Python may want the GIL (tracemalloc),
+   whose holder may want that lock.  */
 static void add_finding(void *arg, const char *what)
 {
     struct findings *f = arg;
 
     if (f->n == f->room) {
         size_t room = f->room == 0 ? 16 : 2 * f->room;
-        char **lines = PyMem_RawRealloc(f->lines, room * sizeof *lines);
+        char **lines = realloc(f->lines, room * sizeof *lines);
         if (lines == NULL) {
             f->lost = true;
             return;
@@ -295,7 +306,7 @@ static void add_finding(void *arg, const char *what)
         f->lines = lines;
         f->room = room;
     }
-    char *line = PyMem_RawMalloc(strlen(what) + 1);
+    char *line = malloc(strlen(what) + 1);
     if (line == NULL) {
         f->lost = true;
         return;
@@ -335,8 +346,8 @@ static PyObject *check(PyObject *Py_UNUSED(mod), PyObject *Py_UNUSED(none))
     int rc = pycmp_block(check_op, &f, CMP_FOREVER);
     PyObject *result = rc < 0 ? pycmp_raise(rc) : to_list(&f);
     for (size_t i = 0; i < f.n; i++)
-        PyMem_RawFree(f.lines[i]);
-    PyMem_RawFree(f.lines);
+        free(f.lines[i]);
+    free(f.lines);
     return result;
 }
 

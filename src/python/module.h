@@ -57,6 +57,10 @@ PyObject *pycmp_raise(int rc);
    is PyUnicode_FromFormat's.  */
 PyObject *pycmp_raise_os(int number, const char *format, ...);
 
+#define PYCMP_CLOSED "the program has closed the descriptor of this family's shared memory: " \
+    "what there is stays usable, but it cannot grow, nor go to a process that is not forked; " \
+    "leave descriptors alone that others opened"
+
 /* wait.c */
 
 /* Run op without the GIL, retrying after signals whose handlers return.  The

@@ -2,45 +2,56 @@
 #include "module.h"
 #include <math.h>
 #include <unistd.h>
+#include "../core/owner.h"
 #include "../core/wait.h"
 #include "../platform/platform.h"
 
 #define SECOND_NS 1e9
 #define LONGEST_SECONDS 4e9 /* a century: longer is for ever, and now + it fits */
 
+static _Thread_local PyThreadState *outside; /* of this thread, while it has dropped the GIL */
+
 /* Whether this thread is the one that runs signal handlers.  (Where Python was started
-   in another thread than the first, it is not, and a signal that comes while it spins
-   may wait for the end of its first slice.)  */
+   in another thread than the first, it is not, and a signal that comes while it does not
+   sleep waits for the end of its slice.)  */
 static bool runs_handlers(void)
 {
-    return cmp_tid() == (uint32_t)getpid();
+    static _Thread_local uint32_t asked;
+    static _Thread_local bool answer;
+
+    if (asked != cmp_tid()) {
+        asked = cmp_tid();
+        answer = asked == (uint32_t)getpid();
+    }
+    return answer;
 }
 
-static int run_as(enum cmp_wait_mode mode, int (*op)(void *, int64_t), void *obj,
-                  int64_t deadline_ns)
+/* Run the handlers of signals that came.  In the child of a fork that one of them did,
+   the wait is to be begun anew: it was the parent's.  */
+static int run_handlers(void)
 {
-    cmp_wait_as(mode);
-    int rc = op(obj, deadline_ns);
-    cmp_wait_as(CMP_WAIT_WHOLE);
-    return rc;
+    uint32_t me = cmp_me();
+
+    PyEval_RestoreThread(outside);
+    int rc = PyErr_CheckSignals();
+    outside = PyEval_SaveThread();
+    return rc < 0 || cmp_me() != me;
 }
 
-/* A signal that comes before the sleep does not end it: only a flag tells of it.  So
-   look at the flag when all spinning is over.  */
 int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns)
 {
-    enum cmp_wait_mode mode = CMP_WAIT_AWAKE;
+    cmp_look_fn before = cmp_wait_look(runs_handlers() ? run_handlers : NULL);
+    PyThreadState *further = outside; /* of a wait whose handler runs this one */
     int rc;
 
     do {
-        Py_BEGIN_ALLOW_THREADS
-        rc = run_as(mode, op, obj, deadline_ns);
-        if (rc == -EINTR && mode == CMP_WAIT_AWAKE && !runs_handlers())
-            rc = run_as(CMP_WAIT_ASLEEP, op, obj, deadline_ns);
-        Py_END_ALLOW_THREADS
-        mode = CMP_WAIT_ASLEEP;
-    } while (rc == -EINTR && PyErr_CheckSignals() == 0);
-    return rc;
+        outside = PyEval_SaveThread();
+        rc = op(obj, deadline_ns);
+        PyEval_RestoreThread(outside);
+    } while (rc == -EINTR && !PyErr_Occurred() && PyErr_CheckSignals() == 0);
+    outside = further;
+    cmp_wait_look(before);
+    return PyErr_Occurred() ? -EINTR : rc;
 }
 
 static bool is_real(PyObject *value)

@@ -403,17 +403,9 @@ static void test_signal(void)
 
 /* ---- no descriptor left -------------------------------------------------------- */
 
-static void *free_one_later(void *arg)
-{
-    sleep_ms(60);
-    close(*(int *)arg);
-    return NULL;
-}
-
 static void test_no_descriptor(void)
 {
     struct rlimit few = {64, 64};
-    pthread_t t;
     int fd = -1, last = -1;
     struct cmp_look look = CMP_LOOK_INIT;
 
@@ -424,11 +416,11 @@ static void test_no_descriptor(void)
     CHECK_EQ(confirm(&page->id), CMP_END_NOT_YET);
     CHECK_EQ(confirm_as(&page->id, 1, false, true), CMP_END_NOT_YET);
     kill(pid, SIGKILL);
-    sleep_ms(20); /* a zombie: it looks alive until there is a descriptor */
-    pthread_create(&t, NULL, free_one_later, &last);
+    siginfo_t info; /* a zombie, which signal 0 finds alive */
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
     CHECK_EQ(cmp_end_confirm(&look, &page->id, 0, true, true, cmp_now_ns() + 20000 * MS),
              CMP_END_ENDED);
-    pthread_join(t, NULL);
+    close(last);
     CHECK_EQ(open("/dev/null", O_RDONLY | O_CLOEXEC), last);
     status_of(pid);
     CHECK_EQ(confirm(&page->id), CMP_END_ENDED); /* no process of that pid: no doubt */

@@ -353,7 +353,7 @@ static void test_waiter_dies(const char *hook, bool victim_first, bool pulse)
 static void test_deaths(void)
 {
     static const char *const of_set[] = {
-        "event.set.pending", "event.set.changed", "event.set.disarmed", "event.set.woke",
+        "event.set.pending", "event.set.changed", "wake.woke", "wake.disarmed", "wake.woke_again",
     };
     static const char *const of_wait[] = {
         "event.wait.armed", "event.wait.woken", "event.wait.relay", "event.wait.relayed",

@@ -2,6 +2,7 @@
    execs or is stopped; DIED until mark_consistent; gates; threads of one process;
    kernels that do not tell of deaths; damaged cells; no system call when free. */
 #include "../../src/core/lock.h"
+#include "../../src/core/object.h"
 #include "peers.h"
 
 #define GATE (UINT32_C(1) << 31)
@@ -364,6 +365,26 @@ static int ping(void *arg)
     return 0;
 }
 
+/* Nor when a sweep has freed its slot, which alone can tell how it ended. */
+static void test_gate_killed_and_swept(void)
+{
+    struct cmp_lock *usual = l;
+    cmp_ref ref;
+    void *cell;
+    CHECK_EQ(cmp_object_create(CMP_TYPE_LOCK, sizeof *l, &ref, &cell), 0);
+    l = cell;
+    make_gate();
+    check_killed(start_peer(acquire_it, NULL));
+    uint32_t owner = cmp_lock_owner(l);
+    cmp_sweep();
+    uint32_t value;
+    CHECK_EQ(cmp_owner_hint(owner, 0, &value), CMP_HINT_GONE);
+    CHECK_EQ(acquire_ms(10000), -EOWNERDEAD);
+    CHECK_EQ(release(), 0);
+    cmp_object_drop(ref);
+    l = usual;
+}
+
 static void test_gate_ping_pong(void)
 {
     struct cmp_lock *gates = shared(2 * sizeof *gates);
@@ -546,6 +567,7 @@ int main(void)
     test_gate_left_in_order();
     test_gate_execs();
     test_gate_killed();
+    test_gate_killed_and_swept();
     test_gate_ping_pong();
     test_threads();
     test_first_thread_ended();

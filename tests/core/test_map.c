@@ -165,7 +165,7 @@ static void test_grow(void)
     CHECK_EQ(other.base[FIRST - 1], 5);
 
     CHECK_EQ(fault_at(map.base + FIRST), SIGSEGV);
-    CHECK_EQ(cmp_map_reach(&map, FIRST + 1), -ERANGE);
+    CHECK_EQ(cmp_map_reach(&map, FIRST + 1, 0), -ERANGE);
     CHECK_EQ(cmp_map_grow(&map, 3 * MIB), 0);
     CHECK_EQ(accessible(&map), 3 * MIB);
     CHECK_EQ(fault_at(map.base + 3 * MIB - 1), 0);
@@ -173,8 +173,8 @@ static void test_grow(void)
     map.base[3 * MIB - 1] = 6;
 
     CHECK_EQ(fault_at(other.base + 3 * MIB - 1), SIGSEGV);
-    CHECK_EQ(cmp_map_reach(&other, 3 * MIB + 1), -ERANGE);
-    CHECK_EQ(cmp_map_reach(&other, 3 * MIB), 0);
+    CHECK_EQ(cmp_map_reach(&other, 3 * MIB + 1, 0), -ERANGE);
+    CHECK_EQ(cmp_map_reach(&other, 3 * MIB, 0), 0);
     CHECK_EQ(other.base[3 * MIB - 1], 6);
 
     CHECK_EQ(cmp_map_grow(&other, MIB), 0); /* less than there is: nothing */
@@ -182,7 +182,7 @@ static void test_grow(void)
     CHECK_EQ(fstat(map.fd, &st), 0);
     CHECK_EQ(st.st_size, 3 * MIB);
     CHECK_EQ(cmp_map_grow(&map, map.reserved + 1), -ENOMEM);
-    CHECK_EQ(cmp_map_reach(&map, map.reserved + 1), -ERANGE);
+    CHECK_EQ(cmp_map_reach(&map, map.reserved + 1, 0), -ERANGE);
     cmp_map_detach(&map);
     CHECK_EQ(other.base[FIRST - 1], 5); /* the other mapping stays */
     cmp_map_detach(&other);
@@ -212,7 +212,7 @@ static void test_growing_at_once(struct cmp_map *map)
     for (int i = 0; i < GROWERS; i++)
         CHECK_EQ(status_of(pids[i]), 0);
     size_t end = FIRST + (size_t)(STEPS * GROWERS + GROWERS - 1) * 4096;
-    CHECK_EQ(cmp_map_reach(map, end), 0);
+    CHECK_EQ(cmp_map_reach(map, end, 0), 0);
     for (int me = 0; me < GROWERS; me++)
         for (int i = 1; i <= STEPS; i++)
             CHECK_EQ(map->base[FIRST + (size_t)(i * GROWERS + me - 1) * 4096], 1 + me);

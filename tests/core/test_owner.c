@@ -109,6 +109,7 @@ static void test_killed(void)
     CHECK_EQ(confirm(code, 0, &known), CMP_END_ENDED);
     CHECK(!known);
     CHECK(cmp_owner_left_in_order(code));
+    cmp_owner_ended(pid, 0); /* of a later process with that pid */
     cmp_owner_story(code, &story);
     CHECK_EQ(story.pid, pid);
     CHECK_EQ(story.status, -SIGKILL);

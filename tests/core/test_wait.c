@@ -131,6 +131,43 @@ static void test_signal(void)
     stop_pesterer(pesterer, &before);
 }
 
+/* Before each sleep, with the pending word kept, also when a wait ends within it. */
+static int n_looks, looks_allowed;
+
+static int look(void)
+{
+    struct cmp_nap nap = CMP_NAP_INIT;
+    CHECK(cmp_pending_now() == park);
+    cmp_pending(guard); /* an operation of its own */
+    CHECK_EQ(cmp_nap_at_most(&nap, words, 2, CMP_FOREVER, MS), 0);
+    cmp_pending(NULL);
+    CHECK(cmp_pending_now() == park);
+    return ++n_looks > looks_allowed;
+}
+
+static void test_look(void)
+{
+    struct cmp_nap nap = CMP_NAP_INIT;
+    struct sigaction before;
+    arm();
+    n_looks = 0;
+    looks_allowed = 6;
+    cmp_pending(park);
+    pid_t pesterer = start_pesterer(&before);
+    CHECK(cmp_wait_look(look) == NULL);
+    for (int i = 0; i < 6; i++) /* signals and slices end no wait */
+        CHECK_EQ(cmp_nap(&nap, words, 2, CMP_FOREVER), 0);
+    CHECK_EQ(cmp_nap(&nap, words, 2, CMP_FOREVER), -EINTR);
+    CHECK(cmp_pending_now() == park);
+    CHECK_EQ(n_looks, 7);
+    CHECK_EQ(cmp_nap(&nap, words, 2, 0), -ETIMEDOUT); /* no sleep, no look */
+    CHECK_EQ(n_looks, 7);
+    CHECK(cmp_wait_look(NULL) == look);
+    stop_pesterer(pesterer, &before);
+    cmp_pending(NULL);
+    CHECK(cmp_pending_now() == NULL);
+}
+
 /* On a busy machine the time of such a look may run out: so several. */
 static void test_death_wakes(void)
 {
@@ -227,6 +264,7 @@ int main(void)
     test_no_backstop();
     test_wake();
     test_signal();
+    test_look();
     test_death_wakes();
     test_spin_learns();
     test_spin_not_where_useless();

@@ -155,6 +155,18 @@ void cmp_robust_unlink(struct cmp_node *node)
         }
 }
 
+cmp_word *cmp_pending_now(void)
+{
+    return self()->pending;
+}
+
+/* Nothing runs in the middle of an operation here. */
+cmp_word *cmp_pending_keep(cmp_word *park)
+{
+    (void)park;
+    return NULL;
+}
+
 void cmp_pending(cmp_word *park)
 {
     struct actor *a = self();
@@ -258,15 +270,16 @@ int cmp_map_grow(struct cmp_map *map, size_t bytes)
     return bytes > SHARED_BYTES ? -ENOMEM : 0;
 }
 
-int cmp_map_reach(struct cmp_map *map, size_t bytes)
+int cmp_map_reach(struct cmp_map *map, size_t bytes, size_t said)
 {
     (void)map;
+    (void)said;
     return bytes > SHARED_BYTES ? -ERANGE : 0;
 }
 
 int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
 {
-    return cmp_map_reach(map, offset + bytes);
+    return cmp_map_reach(map, offset + bytes, 0);
 }
 
 void *model_memset(void *to, int c, size_t bytes);

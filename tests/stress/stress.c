@@ -397,6 +397,25 @@ static void kill_worker(int i)
     n_kills++;
 }
 
+static bool is_worker(pid_t pid)
+{
+    for (int i = 0; i < N_WORKERS; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+/* Children of killed workers that have ended.  A worker stays for kill_worker to see. */
+static void reap_orphans(void)
+{
+    siginfo_t info = {0};
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
+           !is_worker(info.si_pid)) {
+        waitpid(info.si_pid, NULL, 0);
+        info.si_pid = 0;
+    }
+}
+
 static void disturb(uint32_t *random)
 {
     int i = (int)(next_random(random) % N_WORKERS);
@@ -453,6 +472,7 @@ static void look_around(void)
     if (now_ns < next_ns)
         return;
     next_ns = now_ns + 20 * MS;
+    reap_orphans();
     if (cmp_sem_value(signals) == 0) {
         n_refills++;
         cmp_sem_release(signals, false, 1);
