@@ -16,7 +16,7 @@ help: ## this list
 
 $(VENV)/.ready: pyproject.toml setup.py .ci/environment
 	@.ci/environment $(PYTHON) $(VENV) 'setuptools>=68'
-	@$(RUN) -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[test]'
+	@$(RUN) -m pip install -q --disable-pip-version-check --no-build-isolation --config-settings editable_mode=compat -e '.[test]'
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.ready $(SOURCES)

@@ -1,4 +1,6 @@
 """Condition: first in, first out; no wake-up is stolen, swallowed or kept for later."""
+import os
+import signal
 import sys
 import threading
 import time
@@ -514,3 +516,59 @@ def test_waiters_that_sleep_are_asleep():
     with Queue(cmp.get_context("fork"), 2) as queue:
         wait_asleep(*queue.waiters)
         queue.notify(2)
+
+
+class Counted(cmp.synchronize.Condition):
+    """As programs write them: with wait() and notify() of their own."""
+
+    def __init__(self):
+        super().__init__(ctx=cmp.get_context())
+        self.calls = []
+
+    def wait(self, timeout=None):
+        self.calls.append("wait")
+        return super().wait(timeout)
+
+    def notify(self, n=1):
+        self.calls.append(f"notify {n}")
+        super().notify(n)
+
+
+def test_a_subclass_is_called_through_its_own_wait_and_notify():
+    condition = Counted()
+    with condition:
+        assert condition.wait_for(lambda: condition.calls == ["wait", "wait"], 0.01) is False
+        assert condition.wait_for(lambda: len(condition.calls) == 2, 0.05) is True
+        condition.notify_all()
+    assert condition.calls == ["wait", "wait", f"notify {sys.maxsize}"]
+
+
+def test_an_interrupted_wait_releases_no_other_threads_lock():
+    """wait() leaves by an exception while another thread of this process has the lock: __exit__ leaves it alone."""
+    condition = cmp.Condition(cmp.Lock())
+    waiting, leave = threading.Event(), threading.Event()
+
+    def hold():
+        waiting.wait()
+        with condition:
+            condition.notify()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            leave.wait(30)
+    thread = threading.Thread(target=hold)
+    before = signal.signal(signal.SIGUSR1, raise_interrupted)
+    thread.start()
+    try:
+        with pytest.raises(InterruptedError), condition:
+            waiting.set()
+            condition.wait()
+        assert condition.acquire(timeout=0.1) is False
+    finally:
+        leave.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert condition.acquire(timeout=10)
+    condition.release()
+
+
+def raise_interrupted(signum, frame):
+    raise InterruptedError

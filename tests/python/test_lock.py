@@ -1,10 +1,11 @@
 """Lock and RLock: who holds them, who may free them, what they show of themselves."""
+import copy
 import threading
 import time
 import weakref
 
 import pytest
-from crew import running, wait_asleep
+from crew import running, sleep_for_ever, wait_asleep
 
 import cmp
 
@@ -380,3 +381,37 @@ def test_bound_methods_live_on(lock):
     for _ in range(3):
         assert acquire()
         release()
+
+
+def acquire_and_stay(lock, ready):
+    lock.acquire()
+    ready.set()
+    sleep_for_ever()
+
+
+def test_a_gate_of_a_killed_process_is_taken_over_long_afterwards():
+    """Its place in the process table is another's by then."""
+    ctx = cmp.get_context("fork")
+    lock = ctx.Lock()
+    for release in True, False:
+        ready = ctx.Event()
+        process = ctx.Process(target=acquire_and_stay, args=(lock, ready))
+        process.start()
+        assert ready.wait(30)
+        if release:
+            lock.release()  # from now on it is a gate
+        process.kill()
+        process.join()
+    for _ in range(150):
+        process = ctx.Process(target=int)
+        process.start()
+        process.join()
+    with pytest.warns(cmp.OwnerDiedWarning):
+        assert lock.acquire(timeout=10)
+    lock.release()
+
+
+@pytest.mark.parametrize("function", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+def test_no_copies(function):
+    with pytest.raises(RuntimeError, match="Lock objects cannot be copied"):
+        function(cmp.Lock())
