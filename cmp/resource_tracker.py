@@ -138,17 +138,18 @@ def _forget_gone():
 def naming():
     """Alone in the family, as far as it shares a tracker: what happens to a name and what the tracker is told agree.
 
-    Else one process that loses a race for a name might take back what the winner has registered. The lock is on the pipe
-    to the tracker, which is that family's; the kernel frees it when its holder is killed.
+    Else one process that loses a race for a name might take back what the winner has registered. The lock is on the
+    pipe to the tracker, which is that family's; the kernel frees it when its holder is killed.
     """
     with _naming:
-        fd = getfd() if _tracker._fd is None else _tracker._fd
-        fcntl.lockf(fd, fcntl.LOCK_EX)
+        pipe = _tracker._fd if is_running() else getfd()
+        with contextlib.suppress(OSError):  # closed by the program: then without
+            fcntl.lockf(pipe, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # the tracker was started anew
-                fcntl.lockf(fd, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):  # ... or the tracker was started anew
+                fcntl.lockf(pipe, fcntl.LOCK_UN)
 
 
 def is_running():

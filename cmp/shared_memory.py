@@ -77,10 +77,10 @@ def _unlink_and_forget(name):
 class SharedMemory(_std.SharedMemory):
     """A segment of shared memory, created, or attached to by its name.
 
-    `buf` is a memoryview of it. `close()` ends the use of this object; views taken before stay valid. `unlink()`, called
-    once, takes the name away; the memory goes with the last process that uses it. With `track=False` the segment stays
-    when the processes that know it have ended. `reserve=True` allocates all of it at once: else it gets memory as it is
-    written to, and a program that finds none left then is ended by SIGBUS.
+    `buf` is a memoryview of it. `close()` ends the use of this object; views taken before stay valid. `unlink()`,
+    called once, takes the name away; the memory goes with the last process that uses it. With `track=False` the
+    segment stays when the processes that know it have ended. `reserve=True` allocates all of it at once: else it
+    gets memory as it is written to, and a program that finds none left then is ended by SIGBUS.
     """
 
     # Names that other libraries know; so are those of the attributes.
@@ -168,13 +168,13 @@ class SharedMemory(_std.SharedMemory):
     def buf(self):
         """A memoryview of the shared memory."""
         if self._buf is None:
-            raise ValueError(f"the shared memory {self._name} is closed here; views of it taken before close() stay valid")
+            raise ValueError(f"the shared memory {self._name} is closed here; views taken before stay valid")
         return self._buf
 
     @property
     def name(self):
         """The name by which others attach."""
-        return self._name.removeprefix("/") if self._prepend_leading_slash else self._name
+        return self._name.removeprefix("/") if self._name and self._prepend_leading_slash else self._name
 
     @property
     def size(self):
@@ -216,10 +216,10 @@ _LONGEST = 8  # characters of a format
 class ShareableList(_std.ShareableList):
     """A list of int, float, bool, str, bytes and None in shared memory, whose length and whose items' room are fixed.
 
-    Others attach to it by the name of its `shm`. In memory it is what the standard library's is: the number of items, where
-    each begins and the last ends, the items, their struct formats, and a code for each. That loses trailing zero bytes
-    of a str or bytes; one that has them gets a format here that tells its length, "5sx" for one of 5 bytes, which the
-    standard library reads and overwrites as its own.
+    Others attach to it by the name of its `shm`. In memory it is what the standard library's is: the number of items,
+    where each begins and the last ends, the items, their struct formats, and a code for each. That loses trailing zero
+    bytes of a str or bytes; one that has them gets a format here that tells its length, "5sx" for one of 5 bytes,
+    which the standard library reads and overwrites as its own.
     """
 
     def __init__(self, sequence=None, *, name=None):
