@@ -118,11 +118,11 @@ def attached(name):
 def forget(name):
     """The segment is gone: have the tracker forget it, whoever registered it."""
     _registered.pop(name, None)
-    if not is_running() or not _can_track(name):
+    if not is_running():
         return
     if _is_plain(name):  # it complains of names that it does not know: so it is told before
         _send(f"REGISTER:{name}:shared_memory\nUNREGISTER:{name}:shared_memory\n")
-    else:
+    elif _can_track(name):
         _std.register(name, "shared_memory")
         _std.unregister(name, "shared_memory")
 

@@ -227,13 +227,18 @@ class ShareableList(_std.ShareableList):
             self._create(list(sequence or ()), name)
         else:
             self.shm = SharedMemory(name)
-            self._list_len = len(self)
-            self._allocated_offsets = list(struct.unpack_from(f"{self._list_len + 1}q", self.shm.buf, _ITEM))
+            length = len(self)
+            self._lay_out(list(struct.unpack_from(f"{length + 1}q", self.shm.buf, _ITEM)))
+
+    def _lay_out(self, offsets):
+        self._list_len, self._allocated_offsets = len(offsets) - 1, offsets
+        self._data_at = self._offset_data_start
+        self._formats_at = self._offset_packing_formats
+        self._codes_at = self._offset_back_transform_codes
 
     def _create(self, items, name):
         packed = [self._pack(item) for item in items]
-        ends = itertools.accumulate((len(data) for _, _, data in packed), initial=0)
-        self._list_len, self._allocated_offsets = len(items), list(ends)
+        self._lay_out(list(itertools.accumulate((len(data) for _, _, data in packed), initial=0)))
         content = b"".join((
             struct.pack(f"{len(items) + 2}q", len(items), *self._allocated_offsets),
             *(data for _, _, data in packed),
@@ -258,20 +263,20 @@ class ShareableList(_std.ShareableList):
         return _text_format(data, room), code, data.ljust(room, b"\0")
 
     def _place(self, position, error):
-        """Where an item begins, counted from the data, how much room it has, and which one it is, not negative."""
+        """Which item it is, not negative, where it begins, and how much room it has."""
         position = operator.index(position)
         if position < 0:
             position += self._list_len
         if not 0 <= position < self._list_len:
             raise IndexError(error)
-        begin, end = self._allocated_offsets[position:position + 2]
-        return begin, end - begin, position
+        begin = self._allocated_offsets[position]
+        return position, self._data_at + begin, self._allocated_offsets[position + 1] - begin
 
     def __getitem__(self, position):
-        begin, room, position = self._place(position, "index out of range")
-        buf, begin, formats = self.shm.buf, begin + self._offset_data_start, self._offset_packing_formats
-        format = bytes(buf[formats + _ITEM * position:][:_ITEM]).rstrip(b"\0")
-        code = buf[formats + _ITEM * self._list_len + position]
+        position, begin, room = self._place(position, "index out of range")
+        buf, format_at = self.shm.buf, self._formats_at + _ITEM * position
+        format = bytes(buf[format_at:format_at + _ITEM]).rstrip(b"\0")
+        code = buf[self._codes_at + position]
         if code not in (_STR, _BYTES):
             return self._back_transforms_mapping[code](*struct.unpack_from(format, buf, begin))
         length = int(format[:format.index(b"s")])
@@ -281,15 +286,15 @@ class ShareableList(_std.ShareableList):
         return data.decode() if code == _STR else data
 
     def __setitem__(self, position, value):
-        begin, room, position = self._place(position, "assignment index out of range")
+        position, begin, room = self._place(position, "assignment index out of range")
         # Packed before anything is written: a value that cannot be packed changes nothing.
         format, code, data = self._pack(value, room)
-        buf, begin, formats = self.shm.buf, begin + self._offset_data_start, self._offset_packing_formats
+        buf, format_at = self.shm.buf, self._formats_at + _ITEM * position
         buf[begin:begin + len(data)] = data
-        buf[formats + _ITEM * position:][:_ITEM] = format.ljust(_ITEM, b"\0")
-        buf[formats + _ITEM * self._list_len + position] = code
+        buf[format_at:format_at + _ITEM] = format.ljust(_ITEM, b"\0")
+        buf[self._codes_at + position] = code
 
     def _get_packing_format(self, position):
-        _, room, position = self._place(position, "Requested position out of range.")
+        position, _, room = self._place(position, "Requested position out of range.")
         format = super()._get_packing_format(position)
         return f"{room}s" if "s" in format else format

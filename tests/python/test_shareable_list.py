@@ -12,8 +12,9 @@ from crew import run_program, running
 from cmp.shared_memory import ShareableList, SharedMemory
 
 VALUES = [0, -1, 2**63 - 1, -2**63, 0.0, -273.15, float("inf"), True, False, None,
-          "", "howdy", "ünï", "日本語", "😀" * 5, "x" * 7, "x" * 8, "x" * 9, b"", b"HoWdY", b"x" * 16, "end\0", b"end\0", b"\0", "\0\0\0", b"\0" * 8, b"a\0b",
-          b"\0" * 16, "日本\0", b"12345678\0", "a" * 100_000 + "\0", b"a" * 1_500_000 + b"\0"]
+          "", "howdy", "ünï", "日本語", "😀" * 5, "x" * 7, "x" * 8, "x" * 9, b"", b"HoWdY", b"x" * 16,
+          "end\0", b"end\0", b"\0", "\0\0\0", b"\0" * 8, b"a\0b", b"\0" * 16, "日本\0", b"12345678\0",
+          "a" * 100_000 + "\0", b"a" * 1_500_000 + b"\0"]
 
 
 @pytest.fixture
