@@ -16,6 +16,10 @@ import cmp
 from cmp.shared_memory import SharedMemory
 from conftest import wait_until
 
+HERE = os.path.dirname(__file__)
+WITH_TESTS = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (
+    HERE, os.path.dirname(HERE), os.environ.get("PYTHONPATH"))))}
+
 METHODS = ["fork", "spawn", "forkserver"]
 
 # How a plain Python before 3.13 keeps its tracker from destroying what it attached to; from then on, track=False.
@@ -312,8 +316,6 @@ def test_who_loses_a_race_for_a_name_takes_nothing_from_the_winner(tmp_path, met
     """After it all are killed: what the winners made must go, so the tracker must know it still."""
     (tmp_path / "racers.py").write_text("""
 import os, signal, sys
-sys.path.insert(0, sys.argv[2])
-import test_segment_owners
 from test_segment_owners import race
 import cmp
 from cmp import resource_tracker
@@ -331,9 +333,8 @@ if __name__ == "__main__":
     print(found.get_value(), sum(name.startswith("cmp_test_race") for name in os.listdir("/dev/shm")), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """)
-    here = os.path.dirname(__file__)
-    ran = subprocess.run([sys.executable, "racers.py", method, here], cwd=tmp_path, capture_output=True, text=True,
-                         timeout=50, env={**os.environ, "PYTHONPATH": os.path.dirname(here)})
+    ran = subprocess.run([sys.executable, "racers.py", method], cwd=tmp_path, capture_output=True, text=True,
+                         timeout=50, env=WITH_TESTS)
     assert ran.stdout.split() == ["20", "20"], ran.stderr
     assert wait_until(lambda: not [name for name in os.listdir("/dev/shm") if name.startswith("cmp_test_race")])
 
@@ -351,16 +352,15 @@ def churn(name, ready):
 
 
 CHURN = """
-import os, signal, sys, time
-sys.path.insert(0, sys.argv[1])
+import sys, time
 from test_segment_owners import churn
 import cmp
 from cmp import resource_tracker
 
 if __name__ == "__main__":
-    cmp.set_start_method(sys.argv[2])
+    cmp.set_start_method(sys.argv[1])
     resource_tracker.ensure_running()
-    for turn in range(int(sys.argv[3])):  # children killed at any moment, and then the whole family
+    for turn in range(int(sys.argv[2])):  # children killed at any moment, and then the whole family
         ready = cmp.Event()
         child = cmp.Process(target=churn, args=(f"cmp_test_child{turn}_", ready))
         child.start()
@@ -376,11 +376,10 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("method", METHODS)
 def test_a_family_killed_at_any_moment_leaves_nothing(tmp_path, method):
     (tmp_path / "family.py").write_text(CHURN)
-    here, before = os.path.dirname(__file__), set(os.listdir("/dev/shm"))
+    before = set(os.listdir("/dev/shm"))
     for turn in range(5):
-        process = subprocess.Popen([sys.executable, "family.py", here, method, str(turn)], cwd=tmp_path,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   env={**os.environ, "PYTHONPATH": os.path.dirname(here)})
+        process = subprocess.Popen([sys.executable, "family.py", method, str(turn)], cwd=tmp_path,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=WITH_TESTS)
         assert process.stdout.readline() == b"now\n"
         time.sleep(0.0037 * turn)
         process.send_signal(signal.SIGKILL)
