@@ -105,8 +105,7 @@ class SharedMemory(_std.SharedMemory):
         else:
             name = "/" + name if self._prepend_leading_slash else name
             if not create:
-                self._open(name, None, reserve)
-                resource_tracker.attached(name)
+                self._attach(name, reserve)
             elif track:
                 self._create_named(name, size, reserve)
             else:
@@ -117,6 +116,16 @@ class SharedMemory(_std.SharedMemory):
         self._buf = memoryview(segment)
         self._size = len(segment)
         self._name = name
+
+    def _attach(self, name, reserve):
+        try:
+            self._open(name, None, reserve)
+        except ValueError:  # it is empty: perhaps another process of the family is just making it
+            if not resource_tracker.is_running():
+                raise
+            with resource_tracker.naming():
+                self._open(name, None, reserve)
+        resource_tracker.attached(name)
 
     def _create_unnamed(self, size, reserve):
         while True:
@@ -187,7 +196,8 @@ class SharedMemory(_std.SharedMemory):
 
     @_fd.setter
     def _fd(self, fd):
-        self._mmap.fd = fd
+        if self._mmap is not None:
+            self._mmap.fd = fd
 
     def close(self):
         """End the use of this object; the memory stays as long as views of it do, and the segment until unlink()."""
