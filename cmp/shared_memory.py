@@ -129,13 +129,10 @@ class SharedMemory(_std.SharedMemory):
 
     def _create_unnamed(self, size, reserve):
         while True:
-            name = _make_filename()
-            known = name in resource_tracker._registered
             try:
-                return self._create(name, size, reserve)
+                return self._create(_make_filename(), size, reserve)
             except FileExistsError:
-                if self._track and not known:
-                    resource_tracker.forget(name)
+                pass
 
     def _create_named(self, name, size, reserve):
         # Others may have that name: then it must not be registered here even for a moment, in which this process might
@@ -148,11 +145,14 @@ class SharedMemory(_std.SharedMemory):
 
     def _create(self, name, size, reserve):
         # Registered first: killed in between, it leaves a name that nobody has, which harms nothing.
+        known = name in resource_tracker._registered
         if self._track:
             resource_tracker.register(name, "shared_memory")
         try:
             self._open(name, size, reserve)
-        except FileExistsError:
+        except FileExistsError:  # somebody was faster, and no process of this family
+            if self._track and not known:
+                resource_tracker.forget(name)
             raise
         except BaseException:  # also what a signal handler raises, just after it was created
             self._remove(name)

@@ -13,6 +13,7 @@ import pytest
 from crew import run_program
 
 import cmp
+from cmp import resource_tracker
 from cmp.shared_memory import SharedMemory
 from conftest import wait_until
 
@@ -297,6 +298,13 @@ memory.unlink()
 # Races and deaths
 
 def race(name, barrier, found):
+    register = resource_tracker.register
+
+    def slow(name, rtype):
+        register(name, rtype)
+        time.sleep(0.005)  # in which others find that there is no such segment
+
+    resource_tracker.register = slow
     for turn in range(20):
         barrier.wait()
         try:
@@ -332,6 +340,27 @@ if __name__ == "__main__":
                          timeout=50, env=WITH_TESTS)
     assert ran.stdout.split() == ["20", "20"], ran.stderr
     assert wait_until(lambda: not [name for name in os.listdir("/dev/shm") if name.startswith("cmp_test_race")])
+
+
+def test_a_stranger_is_faster(tmp_path):
+    """In the moment between looking and creating: the segment is the stranger's, and stays."""
+    run_program(tmp_path, """
+import os
+from cmp import resource_tracker
+from cmp.shared_memory import SharedMemory
+register = resource_tracker.register
+def slow(name, rtype):
+    register(name, rtype)
+    os.close(os.open("/dev/shm/cmp_test_stranger", os.O_CREAT, 0o600))
+resource_tracker.register = slow
+try:
+    SharedMemory("cmp_test_stranger", create=True, size=1)
+except FileExistsError:
+    pass
+else:
+    raise AssertionError
+""")
+    os.unlink("/dev/shm/cmp_test_stranger")
 
 
 def churn(name, ready):
