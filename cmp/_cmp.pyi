@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
 from _typeshed import structseq
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 _T = TypeVar("_T")
 _H = TypeVar("_H", bound=Handle)
@@ -56,6 +56,15 @@ class Embryo:
     def __exit__(self, *args: object) -> None: ...
     def abandon(self) -> None: ...
     def sent(self) -> None: ...
+
+@final
+class Segment(Buffer):
+    """One mapping of a named segment of shared memory."""
+
+    fd: int
+    def __new__(cls, name: str, flags: int, mode: int, size: SupportsIndex | None, reserve: bool, /) -> Segment: ...
+    def __len__(self) -> int: ...
+    def close(self) -> None: ...
 
 @disjoint_base
 class Handle:
@@ -197,3 +206,9 @@ def own_methods(cls: type[_H], /) -> type[_H]:
 
 def now_ns() -> int:
     """Nanoseconds on the clock of all deadlines, the monotonic one."""
+
+def segment_exists(name: str, /) -> bool:
+    """Whether there is a segment of that name; OSError: no segment can have it."""
+
+def unlink_segment(name: str, /) -> None:
+    """Take the name of a segment away; its memory goes with the last mapping."""

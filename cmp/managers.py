@@ -1,10 +1,11 @@
 """Managers: objects in a server process, used through proxies."""
+import contextlib
 import types
 from collections.abc import MutableSet
 from multiprocessing import managers as _std
 from multiprocessing.managers import BaseProxy, Token
 
-from . import context, pool
+from . import context, pool, shared_memory
 from ._std import SameRepr, fallback
 
 __all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "Token"]
@@ -51,10 +52,49 @@ if not hasattr(_std, "SetProxy"):  # before 3.14
     SyncManager.register("set", set, SetProxy)
 
 
+class _SharedMemoryTracker(_std._SharedMemoryTracker):
+    """The names of the segments that a manager has handed out."""
+
+    def destroy_segment(self, segment_name):
+        self.segment_names.remove(segment_name)
+        # Attaching would fail for one that was unlinked meanwhile, and the rest of them would stay.
+        with contextlib.suppress(FileNotFoundError):
+            shared_memory._unlink("/" + segment_name)
+
+
+class SharedMemoryServer(_std.SharedMemoryServer):
+    """The server process of a SharedMemoryManager."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.shared_memory_context = _SharedMemoryTracker(self.shared_memory_context.shared_memory_context_name)
+
+
 class SharedMemoryManager(_std.SharedMemoryManager, BaseManager):
     """A manager that unlinks the shared memory which it handed out."""
+
+    _Server = SharedMemoryServer
 
     def __init__(self, *args, **kwargs):
         if len(args) < 4 and kwargs.get("ctx") is None:
             kwargs["ctx"] = context._default_context.get_context()
         super().__init__(*args, **kwargs)
+
+    def SharedMemory(self, size):
+        """Return a new SharedMemory, which goes with the manager."""
+        return self._hand_out(shared_memory.SharedMemory, size=size, create=True)
+
+    def ShareableList(self, sequence):
+        """Return a new ShareableList, which goes with the manager."""
+        return self._hand_out(shared_memory.ShareableList, sequence)
+
+    def _hand_out(self, make, *args, **kwargs):
+        with self._Client(self._address, authkey=self._authkey) as connection:
+            made = make(*args, **kwargs)
+            memory = getattr(made, "shm", made)
+            try:
+                _std.dispatch(connection, None, "track_segment", (memory.name,))
+            except BaseException:
+                memory.unlink()
+                raise
+        return made

@@ -11,16 +11,18 @@ from multiprocessing.managers import ListProxy as ListProxy
 from multiprocessing.managers import Namespace as Namespace
 from multiprocessing.managers import RemoteError as RemoteError
 from multiprocessing.managers import Server as Server
-from multiprocessing.managers import SharedMemoryServer as SharedMemoryServer
 from multiprocessing.managers import Token as Token
 from multiprocessing.managers import ValueProxy as ValueProxy
 from types import GenericAlias, TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from . import shared_memory
+
 __all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "Token"]
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
+_SLT = TypeVar("_SLT", int, float, bool, str, bytes, None)
 
 # These two are the standard library's, of which typeshed does not know them.
 class AcquirerProxy(BaseProxy):
@@ -100,7 +102,11 @@ class SyncManager(_std.SyncManager, BaseManager):
         @overload
         def set(self, iterable: Iterable[_T], /) -> SetProxy[_T]: ...
 
+class SharedMemoryServer(_std.SharedMemoryServer): ...
+
 class SharedMemoryManager(_std.SharedMemoryManager, BaseManager):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def SharedMemory(self, size: int) -> shared_memory.SharedMemory: ...
+    def ShareableList(self, sequence: Iterable[_SLT] | None) -> shared_memory.ShareableList[_SLT]: ...
 
 def __getattr__(name: str) -> Any: ...

@@ -255,6 +255,40 @@ int cmp_parallelism(void);
 void cmp_yield(void);
 void cmp_pause(void);
 
+/* ---- named segments: platform/linux_segment.c ------------------------------- */
+
+/* Shared memory with a name, as POSIX has it, for programs of any kind; nothing of cmp's
+   lies in it.  A name may begin with slashes and has none after.  The kernel owns it all:
+   whoever is killed, when ever, leaves a segment that is whole or has size 0.  */
+
+/* Open or create it; flags and mode are open()'s.  A descriptor that no other program
+   inherits, or -errno; -EINVAL or -ENAMETOOLONG: no segment can have this name.  */
+int cmp_segment_open(const char *name, int flags, unsigned int mode);
+
+/* Take the name away; the memory goes with the last mapping.  0 or -errno.  */
+int cmp_segment_unlink(const char *name);
+
+/* Whether there is one of that name: 1, 0 or -errno, as for cmp_segment_open.  */
+int cmp_segment_exists(const char *name);
+
+/* How large it is.  0 or -errno.  */
+int cmp_segment_size(int fd, uint64_t *bytes);
+
+/* How much memory is free where segments lie; UINT64_MAX: no limit.  0 or -errno.  */
+int cmp_segment_room(int fd, uint64_t *bytes);
+
+/* Make it so large; what is new is zero, and has no memory until it is touched.  0 or
+   -errno.  */
+int cmp_segment_resize(int fd, uint64_t bytes);
+
+/* Give memory to its first bytes, those from *done on; *done grows on the way.  0; -EINTR:
+   call again; or -errno.  */
+int cmp_segment_reserve(int fd, uint64_t bytes, uint64_t *done);
+
+/* Map it, readable and writable.  0 or -errno.  */
+int cmp_segment_map(int fd, size_t bytes, void **base);
+void cmp_segment_unmap(void *base, size_t bytes);
+
 /* ---- for tests ---------------------------------------------------------------- */
 
 /* Behave as if the system lacked these.  Inherited by fork; also read at start-up

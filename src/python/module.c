@@ -19,6 +19,7 @@ static int add_functions(PyObject *mod)
         pycmp_identity_methods,
         pycmp_kernel_methods,
         pycmp_orphan_methods,
+        pycmp_segment_methods,
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (PyModule_AddFunctions(mod, all[i]) < 0)
@@ -89,15 +90,16 @@ static int module_exec(PyObject *mod)
         add_struct(mod, &pycmp_identity_desc, &st->IdentityType) < 0 ||
         add_type(mod, &pycmp_redirect_spec, &st->RedirectType, NULL) < 0 ||
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
+        add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
         add_handles(mod, st) < 0 || add_warning(mod, st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
 
 #define OBJECTS(do) \
-    do(IdentityType) do(RedirectType) do(EmbryoType) do(HandleType) do(LockType) do(RLockType) \
-    do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
-    do(OwnerDiedWarning)
+    do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(HandleType) \
+    do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) \
+    do(ConditionType) do(BarrierType) do(OwnerDiedWarning)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

@@ -11,6 +11,7 @@ typedef struct {
     PyTypeObject *IdentityType;
     PyTypeObject *RedirectType;
     PyTypeObject *EmbryoType;
+    PyTypeObject *SegmentType;
     PyTypeObject *HandleType; /* the base of those that follow */
     PyTypeObject *LockType;
     PyTypeObject *RLockType;
@@ -28,10 +29,12 @@ extern PyMethodDef pycmp_handle_functions[];
 extern PyMethodDef pycmp_identity_methods[];
 extern PyMethodDef pycmp_kernel_methods[];
 extern PyMethodDef pycmp_orphan_methods[];
+extern PyMethodDef pycmp_segment_methods[];
 
 extern PyStructSequence_Desc pycmp_identity_desc;
 extern PyType_Spec pycmp_redirect_spec;
 extern PyType_Spec pycmp_embryo_spec;
+extern PyType_Spec pycmp_segment_spec;
 extern PyType_Spec pycmp_handle_spec;
 extern PyType_Spec pycmp_lock_spec;
 extern PyType_Spec pycmp_rlock_spec;

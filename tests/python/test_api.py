@@ -48,8 +48,6 @@ PENDING = {
     "pool.ThreadPool(Pool)": "native pool",
     "queues.JoinableQueue.__class_getitem__": "native queues",
     "queues.Queue.__class_getitem__": "native queues",
-    "resource_tracker.cleanup_noop": "native shared_memory",
-    "shared_memory.SharedMemory(track=)": "native shared_memory",
     "util.WARNING": "a util of its own",
     "util.warn": "a util of its own",
 }
