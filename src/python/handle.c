@@ -269,15 +269,20 @@ static int add_methods(PyTypeObject *type, PyMethodDef *methods)
     return 0;
 }
 
+static bool is_native(pycmp_state *st, PyTypeObject *type)
+{
+    return PyType_IsSubtype(type, st->HandleType) || PyType_IsSubtype(type, st->GuardedType);
+}
+
 static PyObject *own_methods(PyObject *mod, PyObject *cls)
 {
     pycmp_state *st = PyModule_GetState(mod);
 
-    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, st->HandleType))
+    if (!PyType_Check(cls) || !is_native(st, (PyTypeObject *)cls))
         return PyErr_Format(PyExc_TypeError, "%R is no class with a native base", cls);
     PyTypeObject *type = (PyTypeObject *)cls;
     for (PyTypeObject *base = type->tp_base; base != NULL; base = base->tp_base)
-        if (PyType_IsSubtype(base, st->HandleType) && add_methods(type, base->tp_methods) < 0)
+        if (is_native(st, base) && add_methods(type, base->tp_methods) < 0)
             return NULL;
     return Py_NewRef(cls);
 }

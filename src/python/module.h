@@ -19,6 +19,10 @@ typedef struct {
     PyTypeObject *EventType;
     PyTypeObject *ConditionType;
     PyTypeObject *BarrierType;
+    PyTypeObject *GuardedType; /* the base of those that follow */
+    PyTypeObject *GuardedValueType;
+    PyTypeObject *GuardedArrayType;
+    PyTypeObject *GuardedStringType;
     PyObject *OwnerDiedWarning;
 } pycmp_state;
 
@@ -40,6 +44,10 @@ extern PyType_Spec pycmp_bounded_semaphore_spec;
 extern PyType_Spec pycmp_event_spec;
 extern PyType_Spec pycmp_condition_spec;
 extern PyType_Spec pycmp_barrier_spec;
+extern PyType_Spec pycmp_guarded_spec;
+extern PyType_Spec pycmp_guarded_value_spec;
+extern PyType_Spec pycmp_guarded_array_spec;
+extern PyType_Spec pycmp_guarded_string_spec;
 
 /* module.c */
 
