@@ -54,6 +54,7 @@ static int add_handles(PyObject *mod, pycmp_state *st)
         {&pycmp_event_spec, &st->EventType, &st->HandleType},
         {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
         {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
+        {&pycmp_block_spec, &st->BlockType, &st->HandleType},
     };
 
     if (add_type(mod, &pycmp_handle_spec, &st->HandleType, NULL) < 0)
@@ -97,7 +98,7 @@ static int module_exec(PyObject *mod)
 #define OBJECTS(do) \
     do(IdentityType) do(RedirectType) do(EmbryoType) do(HandleType) do(LockType) do(RLockType) \
     do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
-    do(OwnerDiedWarning)
+    do(BlockType) do(OwnerDiedWarning)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

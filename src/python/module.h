@@ -19,6 +19,7 @@ typedef struct {
     PyTypeObject *EventType;
     PyTypeObject *ConditionType;
     PyTypeObject *BarrierType;
+    PyTypeObject *BlockType;
     PyObject *OwnerDiedWarning;
 } pycmp_state;
 
@@ -40,6 +41,7 @@ extern PyType_Spec pycmp_bounded_semaphore_spec;
 extern PyType_Spec pycmp_event_spec;
 extern PyType_Spec pycmp_condition_spec;
 extern PyType_Spec pycmp_barrier_spec;
+extern PyType_Spec pycmp_block_spec;
 
 /* module.c */
 
