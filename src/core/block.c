@@ -7,6 +7,7 @@
 
 #define WARM_EXTENTS (CMP_BLOCK_WARM_BYTES / CMP_EXTENT_BYTES)
 #define LOOK_AFTER (WARM_EXTENTS / 4) /* extents that became free: see whether it is too much */
+#define ASK_FROM (((size_t)16 << 20) / CMP_EXTENT_BYTES) /* extents: whether there is memory */
 #define CELL_BYTES ((uint32_t)sizeof(struct cmp_big))
 #define AT_ONCE 64 /* that many are taken from their objects under one lock */
 
@@ -130,11 +131,18 @@ static int name_extents(uint32_t e, uint32_t n, struct cmp_view **v, cmp_ref *re
     return 0;
 }
 
+/* The kernel does not refuse what it has not got: it kills. */
+static bool is_too_much(uint32_t n)
+{
+    int64_t left = n < ASK_FROM ? -1 : cmp_memory_left();
+    return left >= 0 && (int64_t)n > left / 16 * 15 / CMP_EXTENT_BYTES;
+}
+
 /* The extents before the object, since their pages take time: the lock is free meanwhile,
    and no fork waits for them. */
 static int create_fresh(uint32_t n, struct cmp_view **v, cmp_ref *ref)
 {
-    int64_t e = cmp_extent_claim(n, true);
+    int64_t e = is_too_much(n) ? -ENOMEM : cmp_extent_claim(n, true);
     if (e < 0)
         return (int)e;
     CMP_HOOK("block.create.claimed");
