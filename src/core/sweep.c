@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arena.h"
+#include "block.h"
 #include "held.h"
 #include "slab.h"
 
@@ -251,12 +252,18 @@ static void free_in_slab(struct sweep *w, uint32_t i, struct tally *t)
         v->n_free = n_free;
 }
 
+static uint32_t kind_of(uint32_t e)
+{
+    uint32_t kind = cmp_held_kind_of(e);
+    return kind != 0 ? kind : cmp_block_kind_of(e);
+}
+
 /* The slot's state word names it as it was while it lived. */
 static void recover_extents(uint32_t i, uint64_t state)
 {
     uint32_t code = CMP_CODE_TAG | (cmp_state_gen(state) & 0xffff) << CMP_SLOT_BITS | i;
     if (cmp_state_phase(state) >= CMP_SLOT_LIVE)
-        cmp_extent_recover(code, cmp_held_kind_of);
+        cmp_extent_recover(code, kind_of);
 }
 
 static int64_t reap_slots(struct sweep *w)
@@ -308,6 +315,8 @@ static int run(struct sweep *w, bool words, struct tally *t, int64_t *n_slots)
     drops_then = drops;
     swept_once = true;
     cmp_slab_swept(t->live);
+    if (t->freed > 0)
+        cmp_block_swept();
     return 0;
 }
 
@@ -349,5 +358,6 @@ int64_t cmp_sweep(void)
     if (rc == -ECANCELED)
         rc = sweep(false, &t, &n_slots);
     cmp_process_unlock();
+    cmp_block_settle();
     return rc == 0 ? t.freed : rc == -EAGAIN || rc == -ECANCELED ? 0 : rc;
 }

@@ -36,6 +36,14 @@ void *pycmp_cell_missing(PyObject *self)
     return NULL;
 }
 
+void pycmp_raise_closed(void)
+{
+    pycmp_raise_os(EBADF,
+                   "the program has closed the descriptor of this family's shared memory: what "
+                   "there is stays usable, but it cannot grow; leave descriptors alone that "
+                   "others opened");
+}
+
 int pycmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cell)
 {
     if (pycmp_family() < 0)
@@ -44,10 +52,7 @@ int pycmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **c
     if (rc == 0)
         return 0;
     if (rc == -EBADF)
-        pycmp_raise_os(EBADF,
-                       "the program has closed the descriptor of this family's shared memory: what "
-                       "there is stays usable, but it cannot grow; leave descriptors alone that "
-                       "others opened");
+        pycmp_raise_closed();
     else
         pycmp_raise(rc);
     return -1;

@@ -30,6 +30,9 @@ static inline void *pycmp_cell(PyObject *self)
 int pycmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cell);
 int pycmp_handle_open(PyObject *self, cmp_ref ref, void *cell);
 
+/* -EBADF of what makes objects: set the OSError.  */
+void pycmp_raise_closed(void);
+
 /* Whether a call of __init__ was given nothing but ctx=, which is not used: objects
    know no context.  0, or -1 and a TypeError.  */
 int pycmp_no_arguments(const char *type, PyObject *args, PyObject *kwargs);

@@ -54,6 +54,7 @@ static int add_families(PyObject *mod, pycmp_state *st)
         {&pycmp_event_spec, &st->EventType, &st->HandleType},
         {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
         {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
+        {&pycmp_block_spec, &st->BlockType, &st->HandleType},
         {&pycmp_guarded_value_spec, &st->GuardedValueType, &st->GuardedType},
         {&pycmp_guarded_array_spec, &st->GuardedArrayType, &st->GuardedType},
         {&pycmp_guarded_string_spec, &st->GuardedStringType, &st->GuardedArrayType},
@@ -101,8 +102,8 @@ static int module_exec(PyObject *mod)
 #define OBJECTS(do) \
     do(IdentityType) do(RedirectType) do(EmbryoType) do(HandleType) do(LockType) do(RLockType) \
     do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
-    do(GuardedType) do(GuardedValueType) do(GuardedArrayType) do(GuardedStringType) \
-    do(OwnerDiedWarning)
+    do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
+    do(GuardedStringType) do(OwnerDiedWarning)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

@@ -19,6 +19,7 @@ typedef struct {
     PyTypeObject *EventType;
     PyTypeObject *ConditionType;
     PyTypeObject *BarrierType;
+    PyTypeObject *BlockType;
     PyTypeObject *GuardedType; /* the base of those that follow */
     PyTypeObject *GuardedValueType;
     PyTypeObject *GuardedArrayType;
@@ -44,6 +45,7 @@ extern PyType_Spec pycmp_bounded_semaphore_spec;
 extern PyType_Spec pycmp_event_spec;
 extern PyType_Spec pycmp_condition_spec;
 extern PyType_Spec pycmp_barrier_spec;
+extern PyType_Spec pycmp_block_spec;
 extern PyType_Spec pycmp_guarded_spec;
 extern PyType_Spec pycmp_guarded_value_spec;
 extern PyType_Spec pycmp_guarded_array_spec;
