@@ -236,15 +236,14 @@ static bool store_buffer(struct guarded *g, const struct slice *s, PyObject *val
    will store once more.  */
 static bool store_items(struct guarded *g, const struct slice *s, PyObject *value)
 {
-    Py_ssize_t i = 0;
+    bool stored;
 
     Py_BEGIN_CRITICAL_SECTION(value);
-    if (PySequence_Fast_GET_SIZE(value) == s->length)
-        while (i < s->length &&
-               store(g->code, slice_at(g, s, i), PySequence_Fast_GET_ITEM(value, i)))
-            i++;
+    stored = PySequence_Fast_GET_SIZE(value) == s->length;
+    for (Py_ssize_t i = 0; stored && i < s->length; i++)
+        stored = store(g->code, slice_at(g, s, i), PySequence_Fast_GET_ITEM(value, i));
     Py_END_CRITICAL_SECTION();
-    return i == s->length;
+    return stored;
 }
 
 static bool store_slice(struct guarded *g, const struct slice *s, PyObject *value)
