@@ -8,7 +8,6 @@ from _typeshed import structseq
 from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
-_H = TypeVar("_H", bound=Handle)
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex
 
 class OwnerDiedWarning(RuntimeWarning):
@@ -167,6 +166,37 @@ class Block(Handle):
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __setstate__(self, state: tuple[Any, ...], /) -> None: ...
 
+@disjoint_base
+class Guarded:
+    """A ctypes object and the lock that guards it."""
+
+    def __init__(self, obj: Any, lock: Any, code: str = "", /) -> None: ...
+    @property
+    def acquire(self) -> Any: ...
+    @property
+    def release(self) -> Any: ...
+    @property
+    def _obj(self) -> Any: ...
+    @property
+    def _lock(self) -> Any: ...
+    def get_obj(self) -> Any: ...
+    def get_lock(self) -> Any: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *args: object) -> Any: ...
+
+class GuardedValue(Guarded):
+    value: Any
+
+class GuardedArray(Guarded):
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+
+class GuardedString(GuardedArray):
+    value: Any
+    raw: Any
+
 def check() -> list[str]:
     """Verify the shared memory of this family of processes; return what is wrong.
 
@@ -203,7 +233,7 @@ def is_alive(pid: SupportsIndex, start_time: SupportsIndex) -> bool:
 def kernel() -> dict[str, bool | int | None]:
     """Try out what this kernel and sandbox can do; takes a few milliseconds."""
 
-def own_methods(cls: type[_H], /) -> type[_H]:
+def own_methods(cls: type[_T], /) -> type[_T]:
     """Give the class, which is returned, the methods of its native bases as its own."""
 
 def now_ns() -> int:
