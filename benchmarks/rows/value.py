@@ -41,6 +41,6 @@ for what, do, check in (
 ):
     statement(f"array/{what} of 1 MB", "us", TEXT, do, check, needs="Array", unroll=1)
 statement(
-    "array/slice set of 1000 doubles", "us", f"{NUMBERS}\nvalues = [float(-i) for i in range(1000)]", "array[:] = values",
-    "array[:] == values", needs="Array", unroll=1,
+    "array/slice set of 1000 doubles", "us", f"{NUMBERS}\nvalues = [float(-i) for i in range(1000)]",
+    "array[:] = values", "array[:] == values", needs="Array", unroll=1,
 )  # fmt: skip

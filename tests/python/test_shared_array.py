@@ -65,7 +65,8 @@ def test_fresh_memory_is_zero():
 @pytest.mark.parametrize("args, error, words", [
     ((-1,), ValueError, "negative"), (((2, -1),), ValueError, "-1"), (("3",), TypeError, "'3'"),
     ((1.5,), TypeError, "1.5"), (((1, 2.0),), TypeError, "2.0"), ((None,), TypeError, "None"),
-    ((3, object), TypeError, "Python objects"), ((3, "O,i4"), TypeError, "Python objects"), ((3, "nonsense"), TypeError, "nonsense"),
+    ((3, object), TypeError, "Python objects"), ((3, "O,i4"), TypeError, "Python objects"),
+    ((3, "nonsense"), TypeError, "nonsense"),
     ((3, int, "x"), ValueError, "x"), ((3, int, [1, 2]), ValueError, "shape"), (((1,) * 100,), ValueError, "100"),
     ((2**50, "f8"), MemoryError, str(2**53)), ((2**70, "u1"), MemoryError, str(2**70)),
     (((2**40, 2**40), "u1"), MemoryError, str(2**80)), ((), TypeError, "shape")])
