@@ -14,7 +14,6 @@ from ._cmp import OwnerDiedWarning as OwnerDiedWarning
 from ._cmp import check as check
 from ._hook import install as install
 from ._version import version as __version__  # noqa: F401 (for programs)
-from .arrays import shared_array as shared_array
 
 __all__ = [name for name in dir(context._default_context) if not name.startswith("_")]
 globals().update((name, getattr(context._default_context, name)) for name in __all__)
@@ -31,6 +30,10 @@ _SUBMODULES = ("connection", "dummy", "forkserver", "heap", "managers", "pool", 
 
 
 def __getattr__(name):
+    if name == "shared_array":  # not every program needs it, and imports cost
+        from .arrays import shared_array
+        globals()[name] = shared_array
+        return shared_array
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
