@@ -4,6 +4,7 @@ import contextlib
 import gc
 import io
 import operator
+import os
 import pickle
 import random
 import subprocess
@@ -13,12 +14,13 @@ import warnings
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
-from crew import running
+from crew import arena_bytes, running
 
 import cmp
 
 np = pytest.importorskip("numpy")
 
+SECONDS = float(os.environ.get("CMP_TEST_SECONDS", 3))  # how long children are killed at random
 RECORD = [("id", "i4"), ("at", "f8", (2,)), ("name", "U5")]
 
 
@@ -222,6 +224,22 @@ def test_inherited_by_fork():
     check_with_child(start, made)
 
 
+def tell_sum(made, answers):
+    answers.put(made.sum())
+
+
+def test_dropped_while_the_child_starts(ctx):
+    answers = ctx.SimpleQueue()
+    processes = [ctx.Process(target=tell_sum, args=(cmp.shared_array(200_000, "i4", number), answers))
+                 for number in range(3)]
+    for process in processes:
+        process.start()
+    others = [cmp.shared_array(200_000, "i4", 77) for _ in range(20)]
+    assert sorted(answers.get() for _ in processes) == [0, 200_000, 400_000] and others
+    for process in processes:
+        process.join()
+
+
 def add_from_connection(connection):
     add_one(*connection.recv())
     connection.send("done")
@@ -369,28 +387,42 @@ def scribble(seed, ours, theirs):
                 mark, made = theirs.get()
                 assert (made == mark).all()
                 kept.append((mark, made[::2]))
+        if choose.random() < 0.1:
+            fork_and_check(kept)
 
 
-@pytest.mark.limit(180)
+def fork_and_check(kept):
+    pid = os.fork()
+    if pid == 0:
+        right = all((made == mark).all() for mark, made in kept)
+        kept.clear()
+        made = cmp.shared_array(1000, "i4", 5)
+        os._exit(not (right and (made == 5).all()))
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.limit(180 + 2 * SECONDS)
 @pytest.mark.filterwarnings("ignore::cmp.OwnerDiedWarning")
 def test_children_killed_at_random(ctx):
-    """No memory is given to another while it is in use, and cmp.check() finds all of it in order."""
-    choose = random.Random(11)
-    mine = []
-    for turn in range(5):
+    """No memory is given to another while it is in use, none is lost, and cmp.check() finds all of it in order."""
+    choose = random.Random()
+    mine, until = collections.deque(maxlen=50), time.monotonic() + SECONDS
+    while time.monotonic() < until:
         queues = [ctx.SimpleQueue(), ctx.SimpleQueue()]
         processes = [ctx.Process(target=scribble, args=(choose.random(), *queues)),
                      ctx.Process(target=scribble, args=(choose.random(), *reversed(queues)))]
         for process in processes:
             process.start()
-        time.sleep(choose.uniform(0.3, 0.8))
+        time.sleep(choose.uniform(0.1, 0.8))
         assert all(process.is_alive() for process in processes)
         for process in processes:
             process.kill()
             process.join()
-        mine.append(cmp.shared_array(choose.choice((10, 300_000)), "i8", turn))
-        assert all((made == mark).all() for mark, made in enumerate(mine))
+        mark = choose.randrange(1 << 30)
+        mine.append((mark, cmp.shared_array(choose.choice((10, 300_000)), "i8", mark)))
+        assert all((made == mark).all() for mark, made in mine)
         assert cmp.check() == []
+    assert arena_bytes() < 1 << 30
 
 
 def write_pattern(made):
