@@ -269,6 +269,38 @@ static void test_full_shm(void)
     fill_up(3 * MIB, -ENOMEM);
 }
 
+/* The program has closed the descriptor, and the file can be no longer: what is in it. */
+static void test_no_descriptor(void)
+{
+    struct held b = get(8 * MIB);
+    cmp_object_drop(b.ref);
+    cmp_block_trim(0);
+    close(cmp_family_fd());
+    CHECK_EQ(create(&b, 6 * MIB, true), 0);
+    CHECK(is_full_of(&b, 0));
+    fill(&b, 7);
+    struct held more;
+    CHECK_EQ(create(&more, 600 * MIB, false), -EBADF);
+    CHECK(is_full_of(&b, 7));
+    check();
+}
+
+/* Clearing locked memory goes another way. */
+static void test_locked_memory(void)
+{
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+        return;
+    struct held b = get(8 * MIB);
+    fill(&b, 1);
+    cmp_object_drop(b.ref);
+    size_t before = memory_of_family();
+    CHECK_EQ(cmp_block_trim(0), 128);
+    CHECK(memory_of_family() <= before - 8 * MIB);
+    b = get(8 * MIB);
+    CHECK(is_full_of(&b, 0));
+    check();
+}
+
 /* ---- who holds it ---------------------------------------------------------------------- */
 
 static struct held theirs;
@@ -485,7 +517,8 @@ int main(void)
     stage = shared(sizeof *stage);
     void (*const tests[])(void) = {
         test_contents, test_too_much, test_again, test_given_back, test_many, test_file_limit,
-        test_file_limit_small, test_kept_for_others, test_full_shm, test_children,
+        test_file_limit_small, test_kept_for_others, test_full_shm, test_no_descriptor,
+        test_locked_memory, test_children,
         test_swept_in_time, test_swept_and_given_back, test_take, test_forged, test_at_once,
         show_costs,
     };

@@ -10,7 +10,7 @@ import time
 import weakref
 
 import pytest
-from crew import arena_bytes, running, run_program
+from crew import arena_bytes, run_program, running
 
 import cmp
 from cmp._cmp import Block
@@ -408,6 +408,6 @@ def test_nothing_leaks():
             once()
         gc.collect()
         after = sys.getallocatedblocks(), sys.getrefcount(block), sys.getrefcount(Block)
-        return max(b - a for a, b in zip(before, after))
+        return max(b - a for a, b in zip(before, after, strict=True))
     lost()
     assert min(lost() for _ in range(3)) < 250  # one per turn would be 500
