@@ -66,6 +66,8 @@ static bool compare(void *arg, struct cmp_view *v, uint32_t index, uint64_t plac
 {
     struct search *s = arg;
     uint32_t n = cmp_place_extents(place);
+    if (cmp_view_hold(v, index)->count > 0)
+        return true; /* damage: it was freed under us */
     if (n < s->n || n > s->n + s->n / 2 || (s->v != NULL && n >= s->best_n))
         return true;
     *s = (struct search){.n = s->n, .best_n = n, .v = v, .index = index};
