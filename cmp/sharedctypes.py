@@ -132,8 +132,8 @@ _CODES = {type_: type_._type_ for type_ in typecode_to_type.values() if type_ is
 
 
 def _code(obj):
-    """The letter of the items that native code may read and write, if ctypes cannot move the memory they are in."""
-    if obj._b_needsfree_ or obj._b_base_ is not None:
+    """The letter of the items that native code may read and write; "" if there are none, or resize() may move them."""
+    if getattr(obj, "_b_needsfree_", True):
         return ""
     return _CODES.get(obj._type_ if isinstance(obj, ctypes.Array) else type(obj), "")
 

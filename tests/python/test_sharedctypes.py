@@ -7,6 +7,7 @@ import gc
 import math
 import multiprocessing
 import multiprocessing.sharedctypes
+import operator
 import os
 import pickle
 import random
@@ -573,13 +574,16 @@ def test_references_are_not_leaked():
     assert min(growth(turn) for _ in range(5)) < 50  # one for each turn would be 100
 
 
-def growth(function):
+def references():
     gc.collect()
-    before = sys.getallocatedblocks()
+    return sys.getallocatedblocks(), sys.getrefcount(True), sys.getrefcount(None)
+
+
+def growth(function):
+    before = references()
     for _ in range(100):
         function()
-    gc.collect()
-    return sys.getallocatedblocks() - before
+    return max(map(operator.sub, references(), before))
 
 
 def test_cycles_are_collected():
