@@ -329,6 +329,13 @@ def test_a_plain_python_reads_what_is_no_shared_array(tmp_path):
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path).returncode == 0
 
 
+def test_in_another_family_it_raises(tmp_path):
+    (tmp_path / "data").write_bytes(ForkingPickler.dumps(cmp.shared_array(3)))
+    program = "import cmp, pickle, sys; cmp.Lock(); pickle.load(open(sys.argv[1], 'rb'))"
+    ran = subprocess.run([sys.executable, "-c", program, tmp_path / "data"], capture_output=True, text=True)
+    assert ran.returncode == 1 and "RuntimeError: this" in ran.stderr and "another family" in ran.stderr
+
+
 # How long it lives
 
 def test_it_lives_as_long_as_its_last_view():

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import math
 import multiprocessing
+import multiprocessing.heap
 import multiprocessing.sharedctypes
 import operator
 import os
@@ -20,7 +21,7 @@ import weakref
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
-from crew import running
+from crew import run_program, running
 
 import cmp
 import cmp.heap
@@ -667,7 +668,55 @@ def test_a_wrapper_as_an_argument(ctx):
     assert bytes(wrapper.create_memoryview()) == b"\7" * 100
 
 
-def test_nothing_is_left_in_dev_shm_and_no_descriptor_is_opened():
+def test_without_multiprocessings_own_memory(monkeypatch):
+    def used(*args):
+        raise AssertionError("the standard library's is in use")
+
+    for owner, names in ((multiprocessing.heap.Arena, ["__init__"]), (multiprocessing.heap.Heap, ["malloc", "free"]),
+                         (multiprocessing.sharedctypes, ["rebuild_ctype", "reduce_ctype", "_new_value"])):
+        for name in names:
+            monkeypatch.setattr(owner, name, used)
+    made = one_of_each(cmp)
+    add(*pickle.loads(ForkingPickler.dumps(made)))
+    assert look(*made) == expected(1)
+
+
+FEW = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+import cmp
+made = [(cmp.Value("i", number), cmp.Array("d", [number] * 100)) for number in range(1000)]
+made += [(cmp.Value("i", 2000), cmp.Array("d", [2000] * 1_000_000))]
+assert all(value.value == numbers[99] for value, numbers in made)
+assert not [name for name in os.listdir("/dev/shm") if name.startswith("pym-")]
+print(len(os.listdir("/proc/self/fd")) < 10)
+"""
+
+
+def test_with_64_descriptors_and_nothing_in_dev_shm(tmp_path):
+    assert run_program(tmp_path, FEW) == ["True"]
+
+
+STRANGER = """
+import pickle, sys
+import cmp
+cmp.Lock()
+for data in pickle.load(open(sys.argv[1], "rb")):
+    try:
+        pickle.loads(data)
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+def test_in_another_family_they_raise(tmp_path):
+    made = one_of_each(cmp)
+    (tmp_path / "data").write_bytes(pickle.dumps([bytes(ForkingPickler.dumps(one)) for one in (made[0], made[-1])]))
+    said = run_program(tmp_path, STRANGER, tmp_path / "data")
+    assert len(said) == 2 and all("another family" in line for line in said)
+
+
+def test_no_descriptor_is_opened():
     before = set(os.listdir("/proc/self/fd"))
     made = [one_of_each(cmp) for _ in range(100)]
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1  # the family's own, if these were its first objects
