@@ -11,8 +11,9 @@
 #define CELL_BYTES ((uint32_t)sizeof(struct cmp_big))
 #define AT_ONCE 64 /* that many are taken from their objects under one lock */
 
-/* Extents that came free since this process has last looked how many there are. */
-static cmp_word n_freed;
+/* Extents that came free since this process has last looked how many there are; and that it
+   has left to the sweep, since it last swept for them. */
+static cmp_word n_freed, n_left;
 
 static uint32_t extents_of(size_t bytes)
 {
@@ -333,19 +334,43 @@ uint32_t cmp_block_trim(size_t keep_bytes)
     return n_given;
 }
 
+/* Up to one more than the limit, beyond which it does not matter. */
+static void add_extents(cmp_word *sum, struct cmp_big *big, uint32_t limit)
+{
+    uint32_t n = cmp_place_extents(load64_relaxed(&big->place)), before = load_relaxed(sum);
+    store_relaxed(sum, before > limit || n > limit ? limit + 1 : before + n);
+}
+
 void cmp_block_freed(struct cmp_big *big)
 {
-    uint32_t n = cmp_place_extents(load64_relaxed(&big->place)), before = load_relaxed(&n_freed);
-    store_relaxed(&n_freed, before > LOOK_AFTER || n > LOOK_AFTER ? LOOK_AFTER + 1 : before + n);
+    add_extents(&n_freed, big, LOOK_AFTER);
+}
+
+void cmp_block_left(struct cmp_big *big)
+{
+    add_extents(&n_left, big, WARM_EXTENTS);
 }
 
 void cmp_block_swept(void)
 {
     store_relaxed(&n_freed, LOOK_AFTER + 1);
+    store_relaxed(&n_left, 0);
+}
+
+/* The sweep comes too late where nobody makes anything any more. */
+static void sweep_for_left(void)
+{
+    cmp_me();
+    cmp_process_lock();
+    cmp_sweep_if_any();
+    store_relaxed(&n_left, 0);
+    cmp_process_unlock();
 }
 
 void cmp_block_settle(void)
 {
+    if (load_relaxed(&n_left) > WARM_EXTENTS)
+        sweep_for_left();
     if (load_relaxed(&n_freed) > LOOK_AFTER)
         cmp_block_trim(CMP_BLOCK_WARM_BYTES);
 }

@@ -133,6 +133,8 @@ static void let_go(struct cmp_view *v, struct cmp_hold *h, uint32_t index, uint3
         links = true;
     if (links)
         note_drop();
+    if (links && v->type == CMP_TYPE_BIG)
+        cmp_block_left(cmp_view_cell(v, index));
 }
 
 static void drop_locked(cmp_ref ref)

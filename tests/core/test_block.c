@@ -362,12 +362,16 @@ static void test_swept_in_time(void)
 /* More than what may be kept, and nobody makes another. */
 static void test_swept_and_given_back(void)
 {
-    for (int i = 0; i < 5; i++) {
-        struct held b = get(100 * MIB);
-        CHECK_EQ(cmp_object_pin(b.ref), 0);
-        cmp_object_drop(b.ref);
-        cmp_object_drop(b.ref);
+    enum { N = 5 };
+    struct held b[N];
+    for (int i = 0; i < N; i++) {
+        b[i] = get(100 * MIB);
+        CHECK_EQ(cmp_object_pin(b[i].ref), 0);
+        cmp_object_drop(b[i].ref);
     }
+    for (int i = 0; i < N; i++)
+        cmp_object_drop(b[i].ref);
+    CHECK(n_in_blocks() <= 7 * CMP_BLOCK_WARM_BYTES / 4 / CMP_EXTENT_BYTES);
     CHECK(cmp_sweep() >= 0);
     CHECK(n_in_blocks() <= CMP_BLOCK_WARM_BYTES / CMP_EXTENT_BYTES);
     check();
