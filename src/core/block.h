@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include "object.h"
 
-#define CMP_BLOCK_SMALL_MAX ((size_t)1 << 18)
+#define CMP_BLOCK_SMALL_MAX ((size_t)1 << 16)
 #define CMP_BLOCK_WARM_BYTES ((size_t)256 << 20)
 
 struct cmp_big {
@@ -79,7 +79,7 @@ int cmp_block_check(void (*say)(void *arg, const char *what), void *arg);
 
 /* A big object has become free; or is left to the sweep; or a sweep has freed objects.
    Require the process lock. */
-void cmp_block_freed(struct cmp_big *big);
+void cmp_block_freed(struct cmp_view *v, uint32_t index);
 void cmp_block_left(struct cmp_big *big);
 void cmp_block_swept(void);
 

@@ -113,7 +113,7 @@ static bool has_links(struct cmp_view *v, uint32_t index)
 static void note_free(struct cmp_view *v, uint32_t index)
 {
     if (v->type == CMP_TYPE_BIG)
-        cmp_block_freed(cmp_view_cell(v, index));
+        cmp_block_freed(v, index);
     else
         cmp_slab_freed(v, index);
 }
