@@ -9,10 +9,15 @@
 #define LOOK_AFTER (WARM_EXTENTS / 4) /* extents that became free: see whether it is too much */
 #define ASK_FROM (((size_t)16 << 20) / CMP_EXTENT_BYTES) /* extents: whether there is memory */
 #define CELL_BYTES ((uint32_t)sizeof(struct cmp_big))
-#define AT_ONCE 64 /* that many are taken from their objects under one lock */
+#define RECENT 16u
+#define AT_ONCE 256 /* that many are taken from their objects under one lock */
 
-/* Extents that came free since this process has last looked how many there are. */
-static cmp_word n_freed;
+/* Extents that came free since this process has last looked how many there are; and that it
+   has left to the sweep, since it last swept for them. */
+static cmp_word n_freed, n_left;
+
+/* The last ones that became free here: hints, looked at before all others. */
+static uint32_t recent[RECENT], n_recent;
 
 static uint32_t extents_of(size_t bytes)
 {
@@ -41,16 +46,32 @@ static bool is_big(const struct cmp_view *v)
     return v != NULL && v->type == CMP_TYPE_BIG && v->cell_bytes == CELL_BYTES;
 }
 
-/* Call visit for each that is seen free, until it says false. */
-static void each_free(bool (*visit)(void *arg, struct cmp_view *v, uint32_t index, uint64_t place),
-                      void *arg)
+typedef bool visitor(void *arg, struct cmp_view *v, uint32_t index, uint64_t place);
+
+/* Call visit for that one if it is seen free.  What visit says, else true. */
+static bool visit_free(struct cmp_view *v, uint32_t index, visitor *visit, void *arg)
+{
+    return cmp_word_phase(load64_relaxed(cmp_view_word(v, index))) != CMP_OBJECT_FREE ||
+           visit(arg, v, index, load64_relaxed(&big_at(v, index)->place));
+}
+
+/* ... for each, until visit says false. */
+static void each_free(visitor *visit, void *arg)
 {
     for (uint32_t i = 0, n = cmp_slab_count(); i < n; i++) {
         struct cmp_view *v = cmp_slab_view(i);
         for (uint32_t j = 0; is_big(v) && j < v->count; j++)
-            if (cmp_word_phase(load64_relaxed(&v->words[j])) == CMP_OBJECT_FREE &&
-                !visit(arg, v, i << CMP_CELL_BITS | j, load64_relaxed(&big_at(v, j)->place)))
+            if (!visit_free(v, i << CMP_CELL_BITS | j, visit, arg))
                 return;
+    }
+}
+
+static void each_recent(visitor *visit, void *arg)
+{
+    for (uint32_t i = 0; i < RECENT && i < n_recent; i++) {
+        struct cmp_view *v = cmp_view_of(recent[i]);
+        if (is_big(v) && !visit_free(v, recent[i], visit, arg))
+            return;
     }
 }
 
@@ -80,7 +101,9 @@ static int revive(uint32_t n, struct cmp_view **v, cmp_ref *ref)
 {
     for (;;) {
         struct search s = {.n = n};
-        each_free(compare, &s);
+        each_recent(compare, &s);
+        if (s.v == NULL)
+            each_free(compare, &s);
         if (s.v == NULL)
             return -EAGAIN;
         int rc = cmp_object_revive(s.v, s.index, ref);
@@ -333,19 +356,45 @@ uint32_t cmp_block_trim(size_t keep_bytes)
     return n_given;
 }
 
-void cmp_block_freed(struct cmp_big *big)
+/* Up to one more than the limit, beyond which it does not matter. */
+static void add_extents(cmp_word *sum, struct cmp_big *big, uint32_t limit)
 {
-    uint32_t n = cmp_place_extents(load64_relaxed(&big->place)), before = load_relaxed(&n_freed);
-    store_relaxed(&n_freed, before > LOOK_AFTER || n > LOOK_AFTER ? LOOK_AFTER + 1 : before + n);
+    uint32_t n = cmp_place_extents(load64_relaxed(&big->place)), before = load_relaxed(sum);
+    store_relaxed(sum, before > limit || n > limit ? limit + 1 : before + n);
+}
+
+void cmp_block_freed(struct cmp_view *v, uint32_t index)
+{
+    add_extents(&n_freed, big_at(v, index), LOOK_AFTER);
+    recent[n_recent % RECENT] = index;
+    n_recent = n_recent + 1 < 2 * RECENT ? n_recent + 1 : RECENT; /* all of them are there */
+}
+
+void cmp_block_left(struct cmp_big *big)
+{
+    add_extents(&n_left, big, WARM_EXTENTS);
 }
 
 void cmp_block_swept(void)
 {
     store_relaxed(&n_freed, LOOK_AFTER + 1);
+    store_relaxed(&n_left, 0);
+}
+
+/* The sweep comes too late where nobody makes anything any more. */
+static void sweep_for_left(void)
+{
+    cmp_me();
+    cmp_process_lock();
+    cmp_sweep_if_any();
+    store_relaxed(&n_left, 0);
+    cmp_process_unlock();
 }
 
 void cmp_block_settle(void)
 {
+    if (load_relaxed(&n_left) > WARM_EXTENTS)
+        sweep_for_left();
     if (load_relaxed(&n_freed) > LOOK_AFTER)
         cmp_block_trim(CMP_BLOCK_WARM_BYTES);
 }

@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include "object.h"
 
-#define CMP_BLOCK_SMALL_MAX ((size_t)1 << 18)
+#define CMP_BLOCK_SMALL_MAX ((size_t)1 << 16)
 #define CMP_BLOCK_WARM_BYTES ((size_t)256 << 20)
 
 struct cmp_big {
@@ -77,11 +77,13 @@ int cmp_block_check(void (*say)(void *arg, const char *what), void *arg);
 
 /* ---- for object.c and sweep.c ------------------------------------------------------ */
 
-/* A big object has become free; or a sweep has freed objects.  Requires the process lock. */
-void cmp_block_freed(struct cmp_big *big);
+/* A big object has become free; or is left to the sweep; or a sweep has freed objects.
+   Require the process lock. */
+void cmp_block_freed(struct cmp_view *v, uint32_t index);
+void cmp_block_left(struct cmp_big *big);
 void cmp_block_swept(void);
 
-/* Give back what is too much, if that may be.  Without the process lock.  */
+/* Sweep, and give back, where it may be too much.  Without the process lock.  */
 void cmp_block_settle(void);
 
 /* What extent e is, if a big object names it, else 0: for cmp_extent_recover.  The word of

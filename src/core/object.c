@@ -113,7 +113,7 @@ static bool has_links(struct cmp_view *v, uint32_t index)
 static void note_free(struct cmp_view *v, uint32_t index)
 {
     if (v->type == CMP_TYPE_BIG)
-        cmp_block_freed(cmp_view_cell(v, index));
+        cmp_block_freed(v, index);
     else
         cmp_slab_freed(v, index);
 }
@@ -133,6 +133,8 @@ static void let_go(struct cmp_view *v, struct cmp_hold *h, uint32_t index, uint3
         links = true;
     if (links)
         note_drop();
+    if (links && v->type == CMP_TYPE_BIG)
+        cmp_block_left(cmp_view_cell(v, index));
 }
 
 static void drop_locked(cmp_ref ref)

@@ -98,7 +98,7 @@ static bool lives(cmp_ref ref)
 
 static void test_contents(void)
 {
-    static const size_t sizes[] = {0, 1, 63, 64, 65, 4096, 100 * KIB, 256 * KIB, 256 * KIB + 1,
+    static const size_t sizes[] = {0, 1, 63, 64, 65, 4096, 50 * KIB, 64 * KIB, 64 * KIB + 1,
                                    5 * CMP_EXTENT_BYTES, 5 * CMP_EXTENT_BYTES + 1, MIB, 7 * MIB + 13};
     enum { N = sizeof sizes / sizeof *sizes };
     struct held b[2][N];
@@ -239,7 +239,7 @@ static void test_file_limit_small(void)
     limit_to(RLIMIT_FSIZE, 20 * MIB);
     struct held b;
     int rc;
-    while ((rc = create(&b, 200 * KIB, true)) == 0)
+    while ((rc = create(&b, 60 * KIB, true)) == 0)
         fill(&b, 5);
     CHECK_EQ(rc, -EFBIG);
     check();
@@ -252,8 +252,8 @@ static void test_kept_for_others(void)
     struct held b = get(30 * MIB);
     fill(&b, 1);
     cmp_object_drop(b.ref);
-    for (int i = 0; i < 100; i++) {
-        b = get(200 * KIB);
+    for (int i = 0; i < 300; i++) {
+        b = get(60 * KIB);
         fill(&b, 2);
     }
     check();
@@ -342,15 +342,15 @@ static void test_children(void)
 {
     test_child(MIB, true);
     test_child(MIB, false);
-    test_child(100 * KIB, true);
-    test_child(100 * KIB, false);
+    test_child(50 * KIB, true);
+    test_child(50 * KIB, false);
 }
 
 /* Left to the sweep again and again: it comes before fresh memory. */
 static void test_swept_in_time(void)
 {
     for (int i = 0; i < 3000; i++) {
-        struct held b = get(i % 2 == 0 ? MIB : 200 * KIB);
+        struct held b = get(i % 2 == 0 ? MIB : 60 * KIB);
         CHECK_EQ(cmp_object_pin(b.ref), 0);
         cmp_object_drop(b.ref);
         cmp_object_drop(b.ref);
@@ -362,12 +362,16 @@ static void test_swept_in_time(void)
 /* More than what may be kept, and nobody makes another. */
 static void test_swept_and_given_back(void)
 {
-    for (int i = 0; i < 5; i++) {
-        struct held b = get(100 * MIB);
-        CHECK_EQ(cmp_object_pin(b.ref), 0);
-        cmp_object_drop(b.ref);
-        cmp_object_drop(b.ref);
+    enum { N = 5 };
+    struct held b[N];
+    for (int i = 0; i < N; i++) {
+        b[i] = get(100 * MIB);
+        CHECK_EQ(cmp_object_pin(b[i].ref), 0);
+        cmp_object_drop(b[i].ref);
     }
+    for (int i = 0; i < N; i++)
+        cmp_object_drop(b[i].ref);
+    CHECK(n_in_blocks() <= 7 * CMP_BLOCK_WARM_BYTES / 4 / CMP_EXTENT_BYTES);
     CHECK(cmp_sweep() >= 0);
     CHECK(n_in_blocks() <= CMP_BLOCK_WARM_BYTES / CMP_EXTENT_BYTES);
     check();

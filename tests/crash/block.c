@@ -6,7 +6,7 @@
 #include "../../src/core/block.h"
 #include "objects.h"
 
-#define SMALL ((size_t)100000)
+#define SMALL ((size_t)50000)
 #define BIG (5 * (size_t)CMP_EXTENT_BYTES - 100)
 #define N_BLOCKS 3
 #define N_FILLED 890 /* headers that live, so that looking for a free one is short */

@@ -16,7 +16,7 @@ import cmp
 from cmp._cmp import Block
 
 MIB = 1 << 20
-SIZES = [1, 8, 63, 4096, 100_000, 1 << 18, (1 << 18) + 1, 5 * 65536, MIB, 3 * MIB + 17]
+SIZES = [1, 8, 63, 4096, 50_000, 1 << 16, (1 << 16) + 1, 200_000, 5 * 65536, MIB, 3 * MIB + 17]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_zeroes_unless_told_otherwise():
             assert len(Block(nbytes, False)) == len(Block(nbytes, zero=False)) == nbytes
 
 
-@pytest.mark.parametrize("nbytes", [100, 100_000, MIB])
+@pytest.mark.parametrize("nbytes", [100, 50_000, MIB])
 def test_views_keep_it_alive(nbytes):
     block = Block(nbytes)
     gone = weakref.ref(block)
@@ -133,7 +133,7 @@ def test_before_init():
 def test_initialised_once():
     block = Block(10)
     with pytest.raises(RuntimeError):
-        block.__init__(100_000)
+        block.__init__(50_000)
     assert len(block) == 10 and bytes(block) == bytes(10)
 
 
@@ -161,7 +161,7 @@ def fill(block, told, go):
     go.wait()
 
 
-@pytest.mark.parametrize("nbytes", [100, 100_000, MIB])
+@pytest.mark.parametrize("nbytes", [100, 50_000, MIB])
 def test_a_child_writes_what_the_parent_sees(ctx, nbytes):
     block, told, go = Block(nbytes), ctx.SimpleQueue(), cmp.Event()
     memoryview(block)[-3:] = b"abc"
@@ -174,7 +174,7 @@ def test_a_child_writes_what_the_parent_sees(ctx, nbytes):
 
 
 @pytest.mark.parametrize("end", ["SIGKILL", "join"])
-@pytest.mark.parametrize("nbytes", [100_000, MIB])
+@pytest.mark.parametrize("nbytes", [50_000, MIB])
 def test_it_goes_with_its_last_holder(ctx, nbytes, end):
     """Also where that is a child, however it ends: its memory is used again, and nothing grows."""
     for _ in range(2):
@@ -317,7 +317,7 @@ def no_more_memory(folder, setup):
 import cmp, os, resource, sys
 from cmp._cmp import Block
 {setup}
-for nbytes in (3 << 20, 100_000, 5000):
+for nbytes in (3 << 20, 50_000, 5000):
     made = []
     try:
         while True:
