@@ -14,6 +14,6 @@ def test_program(tmp_path, number):
     if "numpy" in PROGRAMS[number]:
         pytest.importorskip("numpy")
     printed = run_program(tmp_path, PROGRAMS[number])
-    promised = re.findall(r"^ *print\(.*\)  # (.*)", PROGRAMS[number], re.M)
+    promised = re.findall(r"^ *print\(.*\)  # prints (.*)", PROGRAMS[number], re.M)
     for line, promise in zip(printed, promised, strict=True) if promised else ():
         assert re.fullmatch(re.escape(promise).replace(r"\.\.\.", ".*"), line)
