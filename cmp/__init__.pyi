@@ -6,7 +6,6 @@ from logging import Logger
 from multiprocessing.connection import Connection
 from multiprocessing.context import _LockLike
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized, SynchronizedArray, SynchronizedBase, SynchronizedString
 from os import PathLike
 from types import ModuleType
 from typing import Any, Literal, TypeAlias, TypeVar, overload
@@ -16,11 +15,13 @@ from . import managers, pool, queues, synchronize
 from . import process as process
 from ._cmp import OwnerDiedWarning as OwnerDiedWarning
 from ._cmp import check as check
+from .arrays import shared_array as shared_array
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
 from .context import Process as Process
 from .context import ProcessError as ProcessError
 from .context import TimeoutError as TimeoutError
+from .sharedctypes import Synchronized, SynchronizedArray, SynchronizedBase, SynchronizedString
 
 __all__ = [
     "Array",
@@ -61,6 +62,7 @@ __all__ = [
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",
+    "shared_array",
 ]
 
 __version__: str

@@ -2,17 +2,15 @@ import ctypes
 from _ctypes import _CData, _SimpleCData
 from collections.abc import Sequence
 from ctypes import c_char
+from multiprocessing import sharedctypes as _std
 from multiprocessing.context import BaseContext
 from multiprocessing.sharedctypes import RawArray as RawArray
 from multiprocessing.sharedctypes import RawValue as RawValue
-from multiprocessing.sharedctypes import Synchronized as Synchronized
-from multiprocessing.sharedctypes import SynchronizedArray as SynchronizedArray
-from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
-from multiprocessing.sharedctypes import SynchronizedString as SynchronizedString
 from multiprocessing.sharedctypes import copy as copy
-from multiprocessing.sharedctypes import synchronized as synchronized
 from multiprocessing.synchronize import Lock, RLock
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+
+from . import heap
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
@@ -72,4 +70,26 @@ def Array(
     lock: bool | Lock | RLock = True,
     ctx: BaseContext | None = None,
 ) -> Any: ...
+@overload
+def synchronized(obj: _SimpleCData[_T], lock: Any = None, ctx: BaseContext | None = None) -> Synchronized[_T]: ...
+@overload
+def synchronized(
+    obj: ctypes.Array[c_char], lock: Any = None, ctx: BaseContext | None = None
+) -> SynchronizedString: ...
+@overload
+def synchronized(
+    obj: ctypes.Array[_SimpleCData[_T]], lock: Any = None, ctx: BaseContext | None = None
+) -> SynchronizedArray[_T]: ...
+@overload
+def synchronized(obj: _C, lock: Any = None, ctx: BaseContext | None = None) -> SynchronizedBase[_C]: ...
+def reduce_ctype(obj: _CData) -> tuple[Any, ...]: ...
+def rebuild_ctype(type_: type[Any], wrapper: heap.BufferWrapper, length: int | None) -> Any: ...
+
+class SynchronizedBase(_std.SynchronizedBase[_C]):
+    def __init__(self, obj: Any, lock: Any = None, ctx: BaseContext | None = None) -> None: ...
+
+class Synchronized(_std.Synchronized[_T], SynchronizedBase[_SimpleCData[_T]], Generic[_T]): ...
+class SynchronizedArray(_std.SynchronizedArray[_T], SynchronizedBase[ctypes.Array[_SimpleCData[_T]]], Generic[_T]): ...
+class SynchronizedString(_std.SynchronizedString, SynchronizedArray[bytes]): ...
+
 def __getattr__(name: str) -> Any: ...

@@ -30,3 +30,17 @@ statement(
     "rawarray/item set", "ns", "array = mp.RawArray('d', range(1000))", "array[500] = 1.5", "array[500] == 1.5",
     needs="RawArray",
 )  # fmt: skip
+
+# A megabyte at a time.
+TEXT = "array, text = mp.Array('c', 1 << 20), bytes(range(256)) * 4096"
+for what, do, check in (
+    ("raw get", "found = array.raw", "len(found) == 1 << 20"),
+    ("raw set", "array.raw = text", "array.raw == text"),
+    ("slice get", "found = array[:]", "len(found) == 1 << 20"),
+    ("slice set", "array[:] = text", "array.raw == text"),
+):
+    statement(f"array/{what} of 1 MB", "us", TEXT, do, check, needs="Array", unroll=1)
+statement(
+    "array/slice set of 1000 doubles", "us", f"{NUMBERS}\nvalues = [float(-i) for i in range(1000)]",
+    "array[:] = values", "array[:] == values", needs="Array", unroll=1,
+)  # fmt: skip

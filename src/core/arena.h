@@ -183,6 +183,9 @@ void cmp_extent_publish(uint32_t e, uint32_t kind);
 /* Claim and publish.  The first one's number, or -errno.  */
 int64_t cmp_extent_take(unsigned int n, uint32_t kind);
 
+/* Claim a published extent of that kind again.  0; -EINVAL: it is of another kind by now. */
+int cmp_extent_unpublish(uint32_t e, uint32_t kind);
+
 /* Give back an extent with its tails, claimed or published, that nobody uses and
    no directory names.  Not for what held locks or park words: the kernel may write
    there later.  0; -EINVAL: it is not taken.  */
@@ -194,7 +197,8 @@ int cmp_extent_commit(uint32_t e, size_t offset, size_t bytes);
 /* Of a process that is certainly dead, before its slot is freed: free what it was
    claiming, publish what it had named.  Any process, any number at once.
    kind_of: what claimed extent e is, if something else than the directories of
-   struct cmp_arena names it, else 0; may be NULL.  How many, or -errno.  */
+   struct cmp_arena names it, else 0; its word, that is a claim of this process, to leave
+   it as it is; may be NULL.  How many, or -errno.  */
 int cmp_extent_recover(uint32_t code, uint32_t (*kind_of)(uint32_t e));
 
 /* Verify tables and directories; say() once for each thing that is wrong.  How many. */

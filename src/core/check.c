@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "arena.h"
 #include "barrier.h"
+#include "block.h"
 #include "cond.h"
 #include "event.h"
 #include "held.h"
@@ -236,6 +237,7 @@ int cmp_check(void (*say)(void *arg, const char *what), void *arg)
     if (cmp_arena() == NULL)
         return -ENOTCONN;
     cmp_extent_check(pass_on, &c);
+    cmp_block_check(pass_on, &c);
     uint32_t n_slabs = check_slots(&c);
     for (uint32_t i = 0; i < n_slabs; i++)
         check_slab(&c, i);

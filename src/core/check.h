@@ -2,7 +2,7 @@
 
    What it verifies holds at any moment, beside running processes, stopped ones and
    the traces of dead ones, so none of it is a matter of luck:
-     - the extent tables (arena.h)
+     - the extent tables (arena.h), and that blocks and their extents name each other
      - every slot is in one of its phases; what it names are extents of bits; every
        bit that is set in a root names a cell that exists
      - every slab of the directory is sound, its object words are in one of their

@@ -162,6 +162,8 @@ static int claim_at(uint32_t e, unsigned int n, uint32_t *next)
     *next = e + 1;
     if (load_relaxed(word) != 0)
         return -EBUSY;
+    if (e + n > cmp_arena_map.reserved >> CMP_EXTENT_BITS)
+        return -ENOMEM;
     raise_end(&cmp_arena()->n_extents, e + n);
     /* SYNC seq_cst: of two who want it, one gets it; what a former taker stored
        comes before its release. */
@@ -217,10 +219,14 @@ int64_t cmp_extent_claim(unsigned int n, bool commit)
     if (e < 0)
         return e;
     int rc = cmp_arena_grow(bytes_of((uint32_t)e + n));
-    if (rc == 0 && commit)
-        rc = cmp_map_commit(&cmp_arena_map, bytes_of((uint32_t)e), bytes_of(n));
     if (rc < 0) {
         free_claim((uint32_t)e);
+        return rc;
+    }
+    if (commit)
+        rc = cmp_map_commit(&cmp_arena_map, bytes_of((uint32_t)e), bytes_of(n));
+    if (rc < 0) {
+        clear_claim((uint32_t)e); /* some pages were allocated */
         return rc;
     }
     CMP_HOOK("arena.claim.grown");
@@ -258,19 +264,24 @@ int64_t cmp_extent_take(unsigned int n, uint32_t kind)
     return e;
 }
 
-int cmp_extent_give(uint32_t e)
+int cmp_extent_unpublish(uint32_t e, uint32_t kind)
 {
     cmp_word *word = find_word(e);
-    uint32_t seen = word == NULL ? 0 : load_acquire(word);
-    if (seen != my_claim()) {
-        if (seen == 0 || seen >= CMP_EXTENT_TAIL ||
-            seen >> 24 == CMP_EXTENT_FIXED ||
-            !cas_strong(word, &seen, my_claim())) /* SYNC seq_cst: one giver */
-            return -EINVAL;
-        CMP_HOOK("arena.give.claimed");
-    }
-    clear_claim(e);
+    if (word == NULL || kind == 0 || kind >= CMP_EXTENT_TAIL ||
+        kind >> 24 == CMP_EXTENT_FIXED ||
+        !cas_strong(word, &kind, my_claim())) /* SYNC seq_cst: one giver */
+        return -EINVAL;
+    CMP_HOOK("arena.give.claimed");
     return 0;
+}
+
+int cmp_extent_give(uint32_t e)
+{
+    uint32_t seen = cmp_extent_word(e);
+    int rc = seen == my_claim() ? 0 : cmp_extent_unpublish(e, seen);
+    if (rc == 0)
+        clear_claim(e);
+    return rc;
 }
 
 int cmp_extent_commit(uint32_t e, size_t offset, size_t bytes)

@@ -5,6 +5,7 @@
    file, long as it is: they are one protocol, to be read side by side.  */
 #include "object.h"
 #include "arena.h"
+#include "block.h"
 #include "cond.h"
 #include "held.h"
 #include "slab.h"
@@ -108,6 +109,15 @@ static bool has_links(struct cmp_view *v, uint32_t index)
     return link != NULL && load64_relaxed(link) != 0;
 }
 
+/* What is free by now is used again soon. */
+static void note_free(struct cmp_view *v, uint32_t index)
+{
+    if (v->type == CMP_TYPE_BIG)
+        cmp_block_freed(v, index);
+    else
+        cmp_slab_freed(v, index);
+}
+
 /* The last hold of this process ends. */
 static void let_go(struct cmp_view *v, struct cmp_hold *h, uint32_t index, uint32_t gen)
 {
@@ -118,11 +128,13 @@ static void let_go(struct cmp_view *v, struct cmp_hold *h, uint32_t index, uint3
         cmp_held_clear_bit(s, index);
     CMP_HOOK("object.drop.bit");
     if (alone && free_by_token(cmp_view_word(v, index), gen))
-        cmp_slab_freed(v, index);
+        note_free(v, index);
     else
         links = true;
     if (links)
         note_drop();
+    if (links && v->type == CMP_TYPE_BIG)
+        cmp_block_left(cmp_view_cell(v, index));
 }
 
 static void drop_locked(cmp_ref ref)
@@ -162,6 +174,11 @@ static int take_cell(struct cmp_view *v, uint32_t index, cmp_ref *ref)
     return 0;
 }
 
+int cmp_object_revive(struct cmp_view *v, uint32_t index, cmp_ref *ref)
+{
+    return take_cell(v, index, ref);
+}
+
 static int create_locked(enum cmp_type type, uint32_t cell_bytes, cmp_ref *ref, void **cell)
 {
     uint32_t index;
@@ -179,6 +196,14 @@ static int create_locked(enum cmp_type type, uint32_t cell_bytes, cmp_ref *ref, 
     return rc;
 }
 
+static int create(enum cmp_type type, uint32_t cell_bytes, cmp_ref *ref, void **cell)
+{
+    cmp_process_lock();
+    int rc = create_locked(type, cell_bytes, ref, cell);
+    cmp_process_unlock();
+    return rc;
+}
+
 int cmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cell)
 {
     uint32_t cell_bytes = cmp_slab_cell_bytes(bytes);
@@ -188,9 +213,10 @@ int cmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cel
     cmp_me();
     if (cell_bytes == 0 || (uint32_t)type - 1 >= CMP_N_TYPES - 1)
         return -EINVAL;
-    cmp_process_lock();
-    rc = create_locked(type, cell_bytes, ref, cell);
-    cmp_process_unlock();
+    rc = create(type, cell_bytes, ref, cell);
+    /* What blocks keep for later is needed now. */
+    if ((rc == -ENOMEM || rc == -EFBIG) && cmp_block_trim(0) > 0)
+        rc = create(type, cell_bytes, ref, cell);
     return rc;
 }
 
@@ -212,6 +238,21 @@ void cmp_object_drop(cmp_ref ref)
     cmp_process_lock();
     drop_locked(ref);
     cmp_process_unlock();
+    cmp_block_settle();
+}
+
+void cmp_object_drop_locked(cmp_ref ref)
+{
+    drop_locked(ref);
+}
+
+size_t cmp_object_bytes(cmp_ref ref)
+{
+    struct cmp_view *v;
+    cmp_process_lock();
+    size_t bytes = held(ref, &v) == NULL ? 0 : v->cell_bytes;
+    cmp_process_unlock();
+    return bytes;
 }
 
 int cmp_object_pin(cmp_ref ref)

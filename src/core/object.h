@@ -52,6 +52,8 @@ enum cmp_type {
     CMP_TYPE_COND,
     CMP_TYPE_COND_MORE, /* further nodes of a condition, reached through it alone */
     CMP_TYPE_BARRIER,
+    CMP_TYPE_BLOCK, /* see block.h */
+    CMP_TYPE_BIG,
     CMP_N_TYPES
 };
 
@@ -75,6 +77,9 @@ int cmp_object_pin(cmp_ref ref);
    this process does not hold must be held by another one that lives.  0; -ESTALE: the
    object is gone; -EINVAL: it never was one, or is of another type; -EUSERS, -ENOMEM. */
 int cmp_object_take(cmp_ref ref, enum cmp_type type, void **cell);
+
+/* How many bytes the cell of an object has that this process holds, 0 if it does not.  */
+size_t cmp_object_bytes(cmp_ref ref);
 
 /* Its index, from which locks choose their hold word.  */
 uint32_t cmp_object_index(cmp_ref ref);
@@ -122,6 +127,15 @@ int cmp_embryo_adopt(const struct cmp_embryo *embryo);
    about each process.  Any process, any number at once; it is also done on its own
    when cells or slots run out.  The number of objects freed, or -errno.  */
 int64_t cmp_sweep(void);
+
+/* ---- for block.c: both require the process lock, and a slot --------------------------- */
+
+struct cmp_view;
+
+/* As cmp_object_create, of the free cell of that index.  0; -EAGAIN: it is not free; or
+   another -errno.  */
+int cmp_object_revive(struct cmp_view *v, uint32_t index, cmp_ref *ref);
+void cmp_object_drop_locked(cmp_ref ref);
 
 /* ---- for sweep.c ------------------------------------------------------------------- */
 

@@ -195,8 +195,8 @@ static int claim_slab(uint32_t type, uint32_t cell_bytes, uint32_t *extent)
     return 0;
 }
 
-/* One more slab; another process may be faster, and use the place in the directory. */
-static int add_slab(uint32_t type, uint32_t cell_bytes)
+/* Another process may be faster, and use the place in the directory. */
+int cmp_slab_add(enum cmp_type type, uint32_t cell_bytes)
 {
     for (;;) {
         uint32_t number = cmp_slab_count(), extent = 0;
@@ -252,19 +252,21 @@ static void scan_slab(struct class *c, struct cmp_view *v)
 }
 
 static uint64_t n_live; /* objects in all, after the last sweep */
-static uint64_t n_made; /* cells that became hints since */
+static uint64_t n_made; /* cells that became hints since, counted in the smallest */
 
 static bool find_hints(struct class *c)
 {
+    uint32_t cell_bytes = SMALL_STEP;
     look_for_new_slabs();
     for (uint32_t i = 0; i < c->n_slabs && c->n_hints == 0; i++) {
         struct cmp_view *v = views[c->slabs[c->at % c->n_slabs]];
+        cell_bytes = v->cell_bytes;
         if (v->n_free > 0)
             scan_slab(c, v);
         if (c->n_hints == 0)
             c->at++;
     }
-    n_made += c->n_hints;
+    n_made += c->n_hints * (cell_bytes / SMALL_STEP);
     return c->n_hints > 0;
 }
 
@@ -276,16 +278,17 @@ void cmp_slab_swept(uint64_t live)
 
 /* A sweep looks at all that lives: with so many cells used since the last one, its
    cost is shared out.  Until then fresh cells, half as many as live, are cheaper. */
-static bool sweep_for(struct class *c)
+bool cmp_slab_sweep(uint64_t n)
 {
-    return 2 * n_made >= n_live && cmp_sweep_if_any() > 0 && find_hints(c);
+    n_made += n;
+    return 2 * n_made >= n_live && cmp_sweep_if_any() > 0;
 }
 
 static int refill(struct class *c, uint32_t type, uint32_t cell_bytes)
 {
-    if (find_hints(c) || sweep_for(c))
+    if (find_hints(c) || (cmp_slab_sweep(0) && find_hints(c)))
         return 0;
-    int rc = add_slab(type, cell_bytes);
+    int rc = cmp_slab_add(type, cell_bytes);
     if (rc == 0)
         return find_hints(c) ? 0 : -EAGAIN; /* others took all of it */
     if (cmp_sweep_if_any() > 0 && find_hints(c))

@@ -138,6 +138,13 @@ uint32_t cmp_slab_cells_at(uint32_t cell_bytes);
    may have it by now.  0 or -errno.  */
 int cmp_slab_hint(enum cmp_type type, uint32_t cell_bytes, uint32_t *index);
 
+/* One more slab of that type and size; others may use its cells too.  0 or -errno.  */
+int cmp_slab_add(enum cmp_type type, uint32_t cell_bytes);
+
+/* Fresh memory for n cells of 64 bytes is about to be taken: sweep, if that costs less and
+   there is a reason to.  Whether objects were freed.  */
+bool cmp_slab_sweep(uint64_t n);
+
 /* That cell is free: have it used again soon.  */
 void cmp_slab_freed(struct cmp_view *v, uint32_t index);
 

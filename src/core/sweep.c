@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arena.h"
+#include "block.h"
 #include "held.h"
 #include "lock.h"
 #include "slab.h"
@@ -236,7 +237,7 @@ static void free_in_slab(struct sweep *w, uint32_t i, struct tally *t)
 {
     struct cmp_view *v = cmp_slab_view(i);
     uint32_t n_free = 0;
-    for (uint32_t j = 0; v != NULL && j < v->count; j++) {
+    for (uint32_t j = 0; v != NULL && w->copies[i] != NULL && j < v->count; j++) {
         uint64_t seen = w->copies[i][j];
         if (cmp_word_phase(seen) == CMP_OBJECT_FREE)
             n_free++;
@@ -252,11 +253,17 @@ static void free_in_slab(struct sweep *w, uint32_t i, struct tally *t)
         v->n_free = n_free;
 }
 
+static uint32_t kind_of(uint32_t e)
+{
+    uint32_t kind = cmp_held_kind_of(e);
+    return kind != 0 ? kind : cmp_block_kind_of(e);
+}
+
 /* The slot's state word names it as it was while it lived. */
 static void recover_extents(uint32_t i, uint64_t state)
 {
     if (cmp_state_phase(state) >= CMP_SLOT_LIVE)
-        cmp_extent_recover(cmp_code_of(i, cmp_state_gen(state)), cmp_held_kind_of);
+        cmp_extent_recover(cmp_code_of(i, cmp_state_gen(state)), kind_of);
 }
 
 /* Of a slot that is about to be freed: afterwards nobody can tell any more. */
@@ -272,7 +279,8 @@ static void open_gates(struct sweep *w)
 {
     for (uint32_t i = 0; i < w->n_slabs; i++) {
         struct cmp_view *v = cmp_slab_view(i);
-        for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_LOCK && j < v->count; j++)
+        bool has_locks = v != NULL && w->copies[i] != NULL && v->type == CMP_TYPE_LOCK;
+        for (uint32_t j = 0; has_locks && j < v->count; j++)
             if (cmp_word_phase(w->copies[i][j]) == CMP_OBJECT_LIVE)
                 cmp_lock_open_gate(cmp_view_cell(v, j), was_killed, w);
     }
@@ -330,6 +338,8 @@ static int run(struct sweep *w, bool words, struct tally *t, int64_t *n_slots)
     drops_then = drops;
     swept_once = true;
     cmp_slab_swept(t->live);
+    if (t->freed > 0)
+        cmp_block_swept();
     return 0;
 }
 
@@ -371,5 +381,6 @@ int64_t cmp_sweep(void)
     if (rc == -ECANCELED)
         rc = sweep(false, &t, &n_slots);
     cmp_process_unlock();
+    cmp_block_settle();
     return rc == 0 ? t.freed : rc == -EAGAIN || rc == -ECANCELED ? 0 : rc;
 }

@@ -108,4 +108,7 @@ int linux_affinity(void);
    (/proc/self/cgroup) may use, by the hierarchies under `mount`; -1: no limit. */
 int64_t linux_cpu_quota_milli(const char *membership, const char *mount);
 
+/* Bytes that those groups may still take; -1: no limit. */
+int64_t linux_memory_left(const char *membership, const char *mount);
+
 #endif /* CMP_LINUX_H */

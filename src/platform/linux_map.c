@@ -22,6 +22,9 @@
 #ifndef F_SEAL_EXEC
 #define F_SEAL_EXEC 0x20
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #define TMPFS_TYPE 0x01021994 /* TMPFS_MAGIC: memory files too */
 
 #define MIB ((size_t)1 << 20)
@@ -174,6 +177,11 @@ static int reserve(struct cmp_map *map, int flags, size_t bytes)
             return -errno;
     }
     return -ENOMEM;
+}
+
+static size_t page_down(size_t offset)
+{
+    return offset / (size_t)sysconf(_SC_PAGESIZE) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static size_t page_up(size_t bytes)
@@ -344,11 +352,23 @@ int cmp_map_reach(struct cmp_map *map, size_t bytes, size_t said)
     return make_accessible(map, bytes);
 }
 
+/* Without a descriptor: by the mapping, where the kernel can (Linux 5.14); else touching
+   has to do it. */
+static int allocate_mapped(struct cmp_map *map, size_t offset, size_t bytes)
+{
+    size_t begin = page_down(offset);
+    if (madvise(map->base + begin, offset + bytes - begin, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    return errno == EFAULT || errno == ENOMEM ? -ENOMEM : 0;
+}
+
 /* In pieces: a signal undoes the whole of one. */
 int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
 {
-    int fd = cmp_map_fd(map), rc = 0; /* without a descriptor, touching has to allocate */
-    while (fd >= 0 && rc == 0 && bytes > 0) {
+    int fd = cmp_map_fd(map), rc = 0;
+    if (fd < 0)
+        return allocate_mapped(map, offset, bytes);
+    while (rc == 0 && bytes > 0) {
         size_t piece = bytes < MIB ? bytes : MIB;
         rc = allocate(fd, offset, piece);
         offset += piece;
@@ -357,9 +377,15 @@ int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes)
     return rc == -EOPNOTSUPP || rc == -ENOSYS ? 0 : rc;
 }
 
+static int punch(int fd, size_t offset, size_t bytes)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+}
+
 void cmp_map_clear(struct cmp_map *map, size_t offset, size_t bytes)
 {
-    if (madvise(map->base + offset, bytes, MADV_REMOVE) == 0)
+    if (madvise(map->base + offset, bytes, MADV_REMOVE) == 0 ||
+        punch(cmp_map_fd(map), offset, bytes) == 0) /* locked memory is not removed */
         return;
     for (size_t i = 0; i < bytes; i += sizeof(cmp_word64))
         store64_relaxed((cmp_word64 *)(void *)(map->base + offset + i), 0);

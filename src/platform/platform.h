@@ -221,6 +221,11 @@ int cmp_map_reach(struct cmp_map *map, size_t bytes, size_t said);
    (also where the file system is full) or another -errno.  */
 int cmp_map_commit(struct cmp_map *map, size_t offset, size_t bytes);
 
+/* About how many bytes can be allocated before the kernel kills for it: the lesser of what
+   the system has available and what the control groups allow; -1: not known.  Takes
+   50 us.  */
+int64_t cmp_memory_left(void);
+
 /* Have a range of whole pages read as zeroes, and free their memory where possible. */
 void cmp_map_clear(struct cmp_map *map, size_t offset, size_t bytes);
 

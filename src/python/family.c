@@ -110,7 +110,7 @@ static _Thread_local Embryo *receiver; /* borrowed from the `with` */
 static void raise_not_shared(void)
 {
     if (cmp_map_fd(cmp_family_map()) == -EBADF)
-        pycmp_raise_os(EBADF, PYCMP_CLOSED);
+        pycmp_raise_closed();
     else
         pycmp_raise_os(ENOTSUP, "locks, events and their like cannot go to a process that is "
                                 "not forked, as this system offers no memory file");

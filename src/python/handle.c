@@ -44,7 +44,7 @@ int pycmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **c
     if (rc == 0)
         return 0;
     if (rc == -EBADF)
-        pycmp_raise_os(EBADF, PYCMP_CLOSED);
+        pycmp_raise_closed();
     else
         pycmp_raise(rc);
     return -1;
@@ -266,15 +266,20 @@ static int add_methods(PyTypeObject *type, PyMethodDef *methods)
     return 0;
 }
 
+static bool is_native(pycmp_state *st, PyTypeObject *type)
+{
+    return PyType_IsSubtype(type, st->HandleType) || PyType_IsSubtype(type, st->GuardedType);
+}
+
 static PyObject *own_methods(PyObject *mod, PyObject *cls)
 {
     pycmp_state *st = PyModule_GetState(mod);
 
-    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, st->HandleType))
+    if (!PyType_Check(cls) || !is_native(st, (PyTypeObject *)cls))
         return PyErr_Format(PyExc_TypeError, "%R is no class with a native base", cls);
     PyTypeObject *type = (PyTypeObject *)cls;
     for (PyTypeObject *base = type->tp_base; base != NULL; base = base->tp_base)
-        if (PyType_IsSubtype(base, st->HandleType) && add_methods(type, base->tp_methods) < 0)
+        if (is_native(st, base) && add_methods(type, base->tp_methods) < 0)
             return NULL;
     return Py_NewRef(cls);
 }

@@ -211,6 +211,18 @@ static PyObject *Lock_owner_died(PyObject *self, void *Py_UNUSED(closure))
     return l == NULL ? NULL : PyBool_FromLong(cmp_lock_owner_died(l));
 }
 
+static bool is_method(PyObject *method, PyObject *self, PyCFunction function)
+{
+    return PyCFunction_Check(method) && PyCFunction_GET_SELF(method) == self &&
+           PyCFunction_GET_FUNCTION(method) == function;
+}
+
+bool pycmp_lock_has(PyObject *lock, PyObject *acquire, PyObject *release)
+{
+    return is_method(acquire, lock, PYCMP_FAST(Lock_acquire)) &&
+           is_method(release, lock, Lock_release) && ((struct pycmp_handle *)lock)->cell != NULL;
+}
+
 /* What multiprocessing's SemLock has.  */
 
 static PyObject *Lock_is_mine(PyObject *self, PyObject *Py_UNUSED(none))

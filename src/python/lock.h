@@ -29,6 +29,10 @@ PyObject *pycmp_lock_release(PyObject *lock);
 /* Whether the calling thread has it.  */
 bool pycmp_lock_is_mine(PyObject *lock);
 
+/* Whether these bound methods are pycmp_lock_acquire and pycmp_lock_release of this
+   object, which may be any; and it is a lock that is open.  */
+bool pycmp_lock_has(PyObject *lock, PyObject *acquire, PyObject *release);
+
 /* Note that the calling thread has it, or that none has.  */
 void pycmp_lock_taken(PyObject *lock);
 void pycmp_lock_left(PyObject *lock);

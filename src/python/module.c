@@ -40,8 +40,8 @@ static int add_type(PyObject *mod, PyType_Spec *spec, PyTypeObject **slot, PyObj
     return *slot == NULL ? -1 : PyModule_AddType(mod, *slot);
 }
 
-/* The types that are handles on objects of the arena.  */
-static int add_handles(PyObject *mod, pycmp_state *st)
+/* The types that are handles on objects of the arena, and those that hold such.  */
+static int add_families(PyObject *mod, pycmp_state *st)
 {
     struct {
         PyType_Spec *spec;
@@ -55,9 +55,14 @@ static int add_handles(PyObject *mod, pycmp_state *st)
         {&pycmp_event_spec, &st->EventType, &st->HandleType},
         {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
         {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
+        {&pycmp_block_spec, &st->BlockType, &st->HandleType},
+        {&pycmp_guarded_value_spec, &st->GuardedValueType, &st->GuardedType},
+        {&pycmp_guarded_array_spec, &st->GuardedArrayType, &st->GuardedType},
+        {&pycmp_guarded_string_spec, &st->GuardedStringType, &st->GuardedArrayType},
     };
 
-    if (add_type(mod, &pycmp_handle_spec, &st->HandleType, NULL) < 0)
+    if (add_type(mod, &pycmp_handle_spec, &st->HandleType, NULL) < 0 ||
+        add_type(mod, &pycmp_guarded_spec, &st->GuardedType, NULL) < 0)
         return -1;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (add_type(mod, all[i].spec, all[i].slot, (PyObject *)*all[i].base) < 0)
@@ -91,15 +96,16 @@ static int module_exec(PyObject *mod)
         add_type(mod, &pycmp_redirect_spec, &st->RedirectType, NULL) < 0 ||
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
         add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
-        add_handles(mod, st) < 0 || add_warning(mod, st) < 0)
+        add_families(mod, st) < 0 || add_warning(mod, st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
 
 #define OBJECTS(do) \
-    do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(HandleType) \
-    do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) \
-    do(ConditionType) do(BarrierType) do(OwnerDiedWarning)
+    do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(HandleType) do(LockType) \
+    do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
+    do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
+    do(GuardedStringType) do(OwnerDiedWarning)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

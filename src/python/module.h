@@ -20,6 +20,11 @@ typedef struct {
     PyTypeObject *EventType;
     PyTypeObject *ConditionType;
     PyTypeObject *BarrierType;
+    PyTypeObject *BlockType;
+    PyTypeObject *GuardedType; /* the base of those that follow */
+    PyTypeObject *GuardedValueType;
+    PyTypeObject *GuardedArrayType;
+    PyTypeObject *GuardedStringType;
     PyObject *OwnerDiedWarning;
 } pycmp_state;
 
@@ -43,6 +48,11 @@ extern PyType_Spec pycmp_bounded_semaphore_spec;
 extern PyType_Spec pycmp_event_spec;
 extern PyType_Spec pycmp_condition_spec;
 extern PyType_Spec pycmp_barrier_spec;
+extern PyType_Spec pycmp_block_spec;
+extern PyType_Spec pycmp_guarded_spec;
+extern PyType_Spec pycmp_guarded_value_spec;
+extern PyType_Spec pycmp_guarded_array_spec;
+extern PyType_Spec pycmp_guarded_string_spec;
 
 /* module.c */
 
@@ -60,9 +70,8 @@ PyObject *pycmp_raise(int rc);
    is PyUnicode_FromFormat's.  */
 PyObject *pycmp_raise_os(int number, const char *format, ...);
 
-#define PYCMP_CLOSED "the program has closed the descriptor of this family's shared memory: " \
-    "what there is stays usable, but it cannot grow, nor go to a process that is not forked; " \
-    "leave descriptors alone that others opened"
+/* OSError: the program has closed the descriptor of the arena.  */
+void pycmp_raise_closed(void);
 
 /* wait.c */
 

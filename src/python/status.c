@@ -50,3 +50,10 @@ PyObject *pycmp_raise(int rc)
     errno = -rc;
     return PyErr_SetFromErrno(PyExc_OSError);
 }
+
+void pycmp_raise_closed(void)
+{
+    pycmp_raise_os(EBADF, "the program has closed the descriptor of this family's shared memory: "
+                          "what there is stays usable, but it cannot grow, nor go to a process that "
+                          "is not forked; leave descriptors alone that others opened");
+}

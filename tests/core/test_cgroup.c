@@ -1,4 +1,4 @@
-/* Description: the CPU quota is found in both versions of control groups, at any
+/* Description: the CPU quota, and the memory that is left, are found in both versions of control groups, at any
    level, and in containers that see the host's group names: in forged trees. */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -70,6 +70,34 @@ static void test_version_1(void)
     CHECK_EQ(quota("4:cpu:/g\n0::/h\n", "mixed"), 2000);
 }
 
+static int64_t memory(const char *membership, const char *mount)
+{
+    char file[512], dir[512];
+    put("membership", membership);
+    snprintf(file, sizeof file, "%s/membership", top);
+    snprintf(dir, sizeof dir, "%s/%s", top, mount);
+    return linux_memory_left(file, dir);
+}
+
+static void test_memory(void)
+{
+    put("two/memory.max", "max\n");
+    put("two/a/memory.max", "1000000\n");
+    put("two/a/memory.current", "700000\n");
+    put("two/a/memory.stat", "anon 5\ninactive_anon 7\ninactive_file 20000\nactive_file 3000\n");
+    put("two/a/b/memory.max", "500000\n");
+    put("two/a/b/memory.current", "600000\n");
+    CHECK_EQ(memory("0::/\n", "two"), -1);
+    CHECK_EQ(memory("0::/a\n", "two"), 323000);
+    CHECK_EQ(memory("0::/a/b\n", "two"), 0);
+    put("one/memory/g/memory.limit_in_bytes", "4000000000\n");
+    put("one/memory/g/memory.usage_in_bytes", "1000\n");
+    put("one/memory/g/memory.stat", "inactive_file 1\ntotal_inactive_file 600\n");
+    CHECK_EQ(memory("9:memory:/g\n7:cpu,cpuacct:/g\n0::/\n", "one"), 3999999600);
+    CHECK_EQ(memory("7:cpu,cpuacct:/g\n", "one"), -1);
+    CHECK(cmp_memory_left() != 0);
+}
+
 static void test_nonsense(void)
 {
     put("odd/cpu.max", "nonsense\n");
@@ -90,6 +118,7 @@ int main(void)
     test_version_2();
     test_container();
     test_version_1();
+    test_memory();
     test_nonsense();
     snprintf(command, sizeof command, "rm -rf %s", top);
     CHECK_EQ(system(command), 0);

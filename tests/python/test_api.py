@@ -100,6 +100,8 @@ def missing_of_class(path, own, wanted):
             yield f"{path}.{name}"
         elif name == "__init__" and isinstance(own.__init__, type(object.__init__)):  # native: described by the class
             yield from parameters_missing(path, own, parameters[1:])
+        elif isinstance(getattr(own, name), type(object.__init__)):  # native: its arguments have no names
+            continue
         elif parameters is not None:
             yield from parameters_missing(f"{path}.{name}".replace(".__init__", ""), getattr(own, name), parameters)
 

@@ -166,6 +166,7 @@ def shared() -> float:
     raw: bytes = letters.value
     cmp.RawValue(ctypes.c_int, 1).value += len(raw)
     cmp.RawArray("i", [1, 2, 3])
+    cmp.shared_array((2, 3), "f8", fill=1.5).sum()
     memory = cmp.shared_memory.SharedMemory(create=True, size=100, track=False, reserve=True)
     memory.buf[0] = 1
     size: int = memory.size

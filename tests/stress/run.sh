@@ -18,8 +18,8 @@ build()
         "$1"/src/core/*.c "$1"/src/platform/*.c "$1/tests/stress/stress.c" -o "$out/$2"
 }
 
-# One bug of each kind: robbed, in a false state, lost, not woken.
-BUGS="lock_no_confirmation lock_depth_kept sem_no_owner lock_wakes_nobody cond_wakes_nobody"
+# One bug of each kind: robbed, in a false state, lost, not woken, freed too early.
+BUGS="block_freed_early lock_no_confirmation lock_depth_kept sem_no_owner lock_wakes_nobody cond_wakes_nobody"
 
 bug()
 {

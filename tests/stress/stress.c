@@ -9,7 +9,8 @@
    locks, so that those who do are always served.
    Fails on: two in a critical section; an owner that lives, or is stopped, and is robbed;
    a death that the next owner is not told of; more permits than there are; a stuck
-   worker; a lock or permit that stays with the dead; anything that cmp_check() finds.  */
+   worker; a lock or permit that stays with the dead; a block that has other contents than
+   it was given, or whose extents do not come back; anything that cmp_check() finds.  */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@
 
 #include "../../src/core/arena.h"
 #include "../../src/core/barrier.h"
+#include "../../src/core/block.h"
 #include "../../src/core/check.h"
 #include "../../src/core/cond.h"
 #include "../../src/core/event.h"
@@ -46,6 +48,7 @@ struct ground {
     cmp_word next_life;
     cmp_word items; /* guarded by cond_lock */
     cmp_word64 public[N_PUBLIC]; /* references of objects that may be gone */
+    cmp_word64 block[N_PUBLIC];  /* ... of blocks; the place tells the size */
     cmp_word64 n[16];            /* how often each kind of operation succeeded */
     cmp_word64 n_heirs, n_broken;
     cmp_word n_failures;
@@ -288,6 +291,65 @@ static bool trade(struct worker *w)
     return true;
 }
 
+static size_t block_bytes(uint32_t i)
+{
+    static const size_t bytes[] = {100, 5000, 70000, 200000, 300000, 500000, 1 << 20, 5 << 20};
+    return bytes[i % (sizeof bytes / sizeof *bytes)];
+}
+
+/* A word in every 4 KiB, which no other block has. */
+static void stamp(void *data, size_t bytes, cmp_ref ref)
+{
+    for (size_t at = 0; at + 8 <= bytes; at += 4096)
+        *(volatile uint64_t *)(void *)((char *)data + at) = ref ^ at << 40;
+}
+
+static void check_stamp(const void *data, size_t bytes, cmp_ref ref)
+{
+    for (size_t at = 0; at + 8 <= bytes; at += 4096)
+        if (*(const volatile uint64_t *)(const void *)((const char *)data + at) != (ref ^ at << 40)) {
+            fail("a block of %zu bytes has other contents at %zu", bytes, at);
+            return;
+        }
+}
+
+static bool make_block(struct worker *w, cmp_word64 *place, size_t bytes)
+{
+    cmp_ref ref;
+    void *cell, *data;
+    if (!expected(cmp_block_create(bytes, false, &ref, &cell, &data), "create a block"))
+        return false;
+    stamp(data, bytes, ref);
+    if (next_random(&w->random) % 4) { /* others may take it, or it is one's own */
+        cmp_object_pin(ref);
+        cmp_object_drop(ref);
+        store64_seqcst(place, ref);
+    }
+    compute(w);
+    check_stamp(data, bytes, ref);
+    cmp_object_drop(ref);
+    return true;
+}
+
+/* Blocks that come and go, with contents. */
+static bool use_block(struct worker *w)
+{
+    uint32_t i = next_random(&w->random) % N_PUBLIC;
+    void *data;
+    cmp_ref ref = load64_seqcst(&ground->block[i]);
+    int rc = ref == 0 ? -ESTALE : cmp_block_take(ref, block_bytes(i), &data);
+    if (rc == -ESTALE)
+        return make_block(w, &ground->block[i], block_bytes(i));
+    if (!expected(rc, "take a block"))
+        return false;
+    compute(w);
+    check_stamp(data, block_bytes(i), ref);
+    cmp_object_drop(ref);
+    if (next_random(&w->random) % 64 == 0)
+        cmp_block_trim(0);
+    return true;
+}
+
 static bool sweep(struct worker *w)
 {
     (void)w;
@@ -332,7 +394,7 @@ static const struct {
     {"lock", use_lock, 30},       {"permit", use_permit, 8},   {"take", take_signal, 6},
     {"give", give_signal, 6},     {"wait", wait_event, 6},     {"pulse", pulse, 6},
     {"consume", consume, 8},      {"produce", produce, 8},     {"meet", meet, 6},
-    {"trade", trade, 10},         {"sweep", sweep, 1},         {"fork", fork_child, 1},
+    {"trade", trade, 10},         {"block", use_block, 10},    {"sweep", sweep, 1},         {"fork", fork_child, 1},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -554,6 +616,23 @@ static void take_all(void)
             fail("permit %d of %d does not come back", i + 1, N_PERMITS);
 }
 
+/* ... and what is free is empty. */
+static void check_blocks(void)
+{
+    cmp_block_trim(0);
+    for (uint32_t e = CMP_EXTENT_FIRST; e < cmp_extent_end(); e++) {
+        uint32_t word = cmp_extent_word(e);
+        const uint64_t *words = cmp_extent_at(e);
+        if (word >= CMP_EXTENT_CLAIM || (word < CMP_EXTENT_TAIL && word >> 24 == CMP_EXTENT_BLOCK))
+            fail("extent %u is left: %#x", e, word);
+        for (size_t i = 0; word == 0 && words != NULL && i < CMP_EXTENT_BYTES / 8; i += 64)
+            if (words[i] != 0) {
+                fail("extent %u is free and not clean", e);
+                break;
+            }
+    }
+}
+
 /* The children of killed workers end by themselves.  One that does not is stuck, and is
    killed, so that the test ends. */
 static void await_orphans(void)
@@ -619,6 +698,7 @@ int main(int argc, char **argv)
     await_orphans();
     sweep(&(struct worker){0});
     take_all();
+    check_blocks();
     check("after all died");
     report(seconds);
     return load_seqcst(&ground->n_failures) != 0;
