@@ -325,6 +325,35 @@ static bool keep_or_strip(void *arg, struct cmp_view *v, uint32_t index, uint64_
     return s->n < AT_ONCE;
 }
 
+/* The pages of free cells: of one size they are of no use to another.  How many cells. */
+static uint32_t empty_cells(struct cmp_view *v)
+{
+    uint32_t n = 0;
+    cmp_ref ref;
+    for (uint32_t j = 0; j < v->count; j++) {
+        uint32_t index = v->number << CMP_CELL_BITS | j;
+        if (cmp_word_phase(load64_relaxed(&v->words[j])) != CMP_OBJECT_FREE ||
+            !cmp_slab_has_pages(v, index) || cmp_object_revive(v, index, &ref) < 0)
+            continue;
+        cmp_slab_uncommit(v, index);
+        cmp_object_drop_locked(ref);
+        n++;
+    }
+    return n;
+}
+
+static uint32_t empty_all_cells(void)
+{
+    uint32_t n = 0;
+    cmp_process_lock();
+    for (uint32_t i = 0, end = cmp_me_slot() == NULL ? 0 : cmp_slab_count(); i < end; i++) {
+        struct cmp_view *v = cmp_slab_view(i);
+        n += v != NULL && v->type == CMP_TYPE_BLOCK ? empty_cells(v) : 0;
+    }
+    cmp_process_unlock();
+    return n;
+}
+
 static uint32_t n_behind(uint32_t e)
 {
     uint32_t n = 1;
@@ -353,7 +382,7 @@ uint32_t cmp_block_trim(size_t keep_bytes)
             cmp_extent_give(s.extents[i]);
         }
     }
-    return n_given;
+    return keep_bytes > 0 ? n_given : n_given + empty_all_cells();
 }
 
 /* Up to one more than the limit, beyond which it does not matter. */

@@ -11,8 +11,8 @@
              is to name.  So an extent of kind BLOCK is named by the object of its index,
              and by no other.
              What is kept by free objects is given back where it is more than
-             CMP_BLOCK_WARM_BYTES, and all of it before an allocation fails.  The cells of
-             small ones stay what they are, as those of all objects.
+             CMP_BLOCK_WARM_BYTES, and all of it before an allocation fails, when the free
+             cells above 4 KiB give back their pages too.
    Ordering  place is stored before the reference goes anywhere, as contents are.
    If a process dies
              creating: block.create.claimed: claimed extents that nothing names:
@@ -68,7 +68,8 @@ int cmp_block_data(cmp_ref ref, void *cell, size_t bytes, void **data);
 /* A reference has come in: cmp_object_take and cmp_block_data.  */
 int cmp_block_take(cmp_ref ref, size_t bytes, void **data);
 
-/* Give back the extents of free objects, but for so many bytes.  How many extents. */
+/* Give back the extents of free objects, but for so many bytes; with 0 the pages of free
+   cells too.  How many extents and cells. */
 uint32_t cmp_block_trim(size_t keep_bytes);
 
 /* Verify that extents and objects name each other; say() once for each thing that is

@@ -171,7 +171,10 @@ static int take_cell(struct cmp_view *v, uint32_t index, cmp_ref *ref)
     CMP_HOOK("object.create.live");
     hold_first(h, fork_number);
     *ref = ref_of(gen, index);
-    return 0;
+    rc = cmp_slab_commit(v, index); /* its pages may have been given back meanwhile */
+    if (rc < 0)
+        drop_locked(*ref);
+    return rc;
 }
 
 int cmp_object_revive(struct cmp_view *v, uint32_t index, cmp_ref *ref)

@@ -10,6 +10,7 @@
 #define MANY_EXTENTS_FROM 16384u /* larger cells have slabs of several extents ... */
 #define CELLS_MIN 4u             /* ... with at least so many cells */
 #define COMMIT_EACH_FROM 4096u   /* larger cells get their pages one by one */
+#define PAGE_BYTES ((size_t)4096)
 #define HINTS 256u
 #define CHUNK 32u /* cells looked at at once: 4 cache lines of words, ours for a while */
 
@@ -227,6 +228,26 @@ int cmp_slab_commit(struct cmp_view *v, uint32_t index)
     if (rc == 0)
         or64_seqcst(&v->slab->committed[j / 64], UINT64_C(1) << (j % 64));
     return rc;
+}
+
+bool cmp_slab_has_pages(struct cmp_view *v, uint32_t index)
+{
+    uint32_t j = index % CMP_CELLS_MAX;
+    return v->cell_bytes > COMMIT_EACH_FROM &&
+           (load64_relaxed(&v->slab->committed[j / 64]) >> (j % 64) & 1) != 0;
+}
+
+void cmp_slab_uncommit(struct cmp_view *v, uint32_t index)
+{
+    uint32_t j = index % CMP_CELLS_MAX;
+    size_t begin = (size_t)((char *)cmp_view_cell(v, index) - cmp_arena_base);
+    size_t end = (begin + v->cell_bytes) / PAGE_BYTES * PAGE_BYTES; /* the rest is others' too */
+    begin = (begin + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    /* SYNC seq_cst: before the cell is free again; pairs with take_cell's second look. */
+    and64_seqcst(&v->slab->committed[j / 64], ~(UINT64_C(1) << (j % 64)));
+    CMP_HOOK("slab.uncommit.bit");
+    if (begin < end)
+        cmp_map_clear(&cmp_arena_map, begin, end - begin);
 }
 
 /* ---- hints ----------------------------------------------------------------------- */

@@ -16,6 +16,8 @@
              with a slab claimed or named, not published: cmp_extent_recover.
              between the pages of a large cell and their bit: allocated again
                                                                slab.commit.pages
+             giving them back: they have no bit, so they will be allocated again
+                                                               slab.uncommit.bit
    Fork      views are private and inherited; hints go their own way, fork.c.  */
 #ifndef CMP_SLAB_H
 #define CMP_SLAB_H
@@ -150,6 +152,11 @@ void cmp_slab_freed(struct cmp_view *v, uint32_t index);
 
 /* Have the pages of a cell allocated.  0 or -errno.  */
 int cmp_slab_commit(struct cmp_view *v, uint32_t index);
+
+/* Whether that cell has pages of its own, which can be given back; and do so, of a cell that
+   this process has brought to life and nobody needs.  Its contents are zeroes then, in part. */
+bool cmp_slab_has_pages(struct cmp_view *v, uint32_t index);
+void cmp_slab_uncommit(struct cmp_view *v, uint32_t index);
 
 /* After a sweep, which has set n_free of every view: so many objects live.  */
 void cmp_slab_swept(uint64_t n_live);

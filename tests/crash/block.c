@@ -92,11 +92,11 @@ static void check_mine(void)
 }
 
 /* Free ones that keep their memory. */
-static void leave_warm(int n)
+static void leave_warm(int n, size_t bytes)
 {
     struct held b[8];
     for (int i = 0; i < n; i++) {
-        b[i] = (struct held){.bytes = BIG};
+        b[i] = (struct held){.bytes = bytes};
         get(&b[i], 77);
     }
     for (int i = 0; i < n; i++)
@@ -180,7 +180,7 @@ static void create(int how, int small)
         fill_headers(N_FILLED);
     keep_blocks();
     if (how == RECYCLED)
-        leave_warm(2);
+        leave_warm(2, BIG);
     lead(spawn_victim(maker));
     aftermath();
 }
@@ -269,28 +269,26 @@ static void trimmer(int id)
     cmp_block_trim(0);
 }
 
-static void trim(int n, int b)
+static void trim(int n, int small)
 {
-    (void)b;
     fill_headers(N_FILLED);
     keep_blocks();
-    leave_warm(n);
+    leave_warm(n, small ? SMALL : BIG);
     lead(spawn_victim(trimmer));
     aftermath();
 }
 
 /* It stands at each point, while what it gives back is wanted again. */
-static void trim_stopped(int n, int b)
+static void trim_stopped(int n, int small)
 {
-    (void)b;
     fill_headers(N_FILLED);
     keep_blocks();
-    leave_warm(n);
+    leave_warm(n, small ? SMALL : BIG);
     struct actor *v = spawn_victim(trimmer);
     stop_here(v);
     struct held again[N_BLOCKS];
     for (int i = 0; i < N_BLOCKS; i++) {
-        again[i] = (struct held){.bytes = BIG};
+        again[i] = (struct held){.bytes = small ? SMALL : BIG};
         get(&again[i], 300 + 100 * (uint64_t)i);
     }
     release_actor(v);
@@ -309,7 +307,7 @@ static void create_stopped(int warm, int b)
     wanted = BIG;
     fill_headers(N_FILLED);
     keep_blocks();
-    leave_warm(warm);
+    leave_warm(warm, BIG);
     struct actor *v = spawn_victim(maker);
     stop_here(v);
     cmp_sweep();
@@ -381,6 +379,8 @@ static const struct scenario list[] = {
     {"block: take", take, 0, 0, 3, 0, 0},
     {"block: give back", trim, 2, 0, 3, 1, 0},
     {"block: give back, stopped while it is wanted", trim_stopped, 2, 0, 3, 0, 0},
+    {"block: give back, small", trim, 3, 1, 3, 1, 0},
+    {"block: give back, small, stopped while it is wanted", trim_stopped, 3, 1, 3, 0, 0},
     {"block: create, stopped while others give back", create_stopped, 0, 0, 5, 0, 0},
     {"block: recycle, stopped while others give back", create_stopped, 2, 0, 3, 0, 0},
     {"block: recover", recover, 0, 0, 17, 1, 0},
