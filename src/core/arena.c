@@ -37,8 +37,18 @@ static void set_accessible(void)
 static size_t said_bytes(void)
 {
     struct cmp_arena *arena = (struct cmp_arena *)(void *)cmp_arena_base;
-    uint32_t n = arena == NULL ? 0 : load_seqcst(&arena->n_extents);
+    uint32_t n = arena == NULL ? 0 : load_seqcst(&arena->n_covered);
     return (size_t)(n < CMP_EXTENTS_MAX ? n : 0) << CMP_EXTENT_BITS;
+}
+
+/* The file is as long as this process's mapping, which has grown. */
+static void say_bytes(void)
+{
+    struct cmp_arena *arena = (struct cmp_arena *)(void *)cmp_arena_base;
+    uint32_t n = (uint32_t)(load64_seqcst(&cmp_arena_map.accessible) >> CMP_EXTENT_BITS);
+    uint32_t seen = load_relaxed(&arena->n_covered);
+    while (seen < n && !cas_strong(&arena->n_covered, &seen, n))
+        ;
 }
 
 int cmp_arena_reach(size_t bytes)
@@ -59,9 +69,12 @@ int cmp_arena_grow(size_t bytes)
         rc = cmp_map_grow(&cmp_arena_map, (bytes + step - 1) / step * step);
     if (rc < 0)
         rc = cmp_map_grow(&cmp_arena_map, bytes);
-    if (rc == 0)
-        set_accessible();
-    return rc;
+    if (rc < 0)
+        return rc;
+    CMP_HOOK("arena.grow.longer");
+    say_bytes();
+    set_accessible();
+    return 0;
 }
 
 /* ---- the family ---------------------------------------------------------------- */

@@ -16,6 +16,8 @@
    Invariant only who put CLAIM | own code into a word, or adopted it there from
              the dead, frees or publishes that extent and its tails.  A directory
              names no extent that is free.  A free extent is all zeroes.
+             n_covered is raised after the file was lengthened: for those whose program
+             has closed the descriptor.
              n_extents is past every word that is not 0 or FIXED, n_slabs past every
              word of the directory of slabs that is not 0.
    Ordering  a word of a table or directory is published after the extent's
@@ -23,6 +25,7 @@
    If a process dies
              with an extent claimed: arena.claim.head
              with some of its tails claimed: arena.claim.tail
+             with the file longer than said: a hint less       arena.grow.longer
              with the file grown, contents in part: arena.claim.grown
                all three: cmp_extent_recover clears and frees it
              named by the directory, not yet published: arena.link.linked
@@ -80,7 +83,8 @@ struct cmp_arena {
     cmp_word n_extents; /* past the last that was ever claimed; never falls */
     cmp_word hint;      /* look here for a free one; any value is right */
     cmp_word n_slabs;   /* past the last that was ever named; never falls */
-    uint32_t reserved_2[13];
+    cmp_word n_covered; /* extents that the file has at least; never falls */
+    uint32_t reserved_2[12];
 
     cmp_word slot_extent[CMP_SLOT_EXTENTS]; /* of each 128 process slots, 0: none */
 
