@@ -10,7 +10,6 @@ from test_waits import WAITS, BarrierWait, ConditionOnLockWait, RLockWait, name_
 
 import cmp
 
-
 UNBROKEN = [kind for kind in WAITS if kind is not BarrierWait]  # an exception breaks the barrier that it leaves
 
 
