@@ -224,7 +224,7 @@ static void overtaken(int how, int b)
 static const struct scenario list[] = {
     {"sweep: after two deaths", sweep, 0, 0, 5, 1, 0},
     {"sweep: stopped while its places are used again", sweep_stopped, 0, 0, 5, 0, 0},
-    {"sweep: two in step, one dies", sweep_in_step, 0, 0, 101, 1, IN_STEP},
+    {"sweep: two in step, one dies", sweep_in_step, 0, 0, 251, 1, IN_STEP},
     {"sweep: stopped while an object is taken, then dropped", overtaken, BY_TAKE, 0, 13, 0, 0},
     {"sweep: stopped while an object goes to a forked child", overtaken, BY_FORK, 0, 13, 0, 0},
     {"sweep: stopped while an object is given to an embryo", overtaken, BY_EMBRYO, 0, 13, 0, 0},
