@@ -1,3 +1,3 @@
 # a release wakes nobody
 # file: src/core/lock.c
-/^static int release/,/^}/s/cmp_unpark\(&l->park, 1\);/;/
+/^static int release/,/^}/s/cmp_wake\(&l->park, PARK_ARMED, 1\);/;/
