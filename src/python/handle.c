@@ -307,17 +307,7 @@ static PyObject *Handle_index(PyObject *self, PyObject *Py_UNUSED(none))
     return PyLong_FromUnsignedLong(cmp_object_index(handle_of(self)->ref));
 }
 
-/* As multiprocessing refuses it: a copy would be another name of the same object.  */
-static PyObject *Handle_copy(PyObject *self, PyObject *Py_UNUSED(memo))
-{
-    return PyErr_Format(PyExc_RuntimeError,
-                        "%s objects cannot be copied: pass them on as they are, or make others",
-                        Py_TYPE(self)->tp_name);
-}
-
 static PyMethodDef Handle_methods[] = {
-    {"__copy__", Handle_copy, METH_NOARGS, NULL},
-    {"__deepcopy__", Handle_copy, METH_O, NULL},
     {"__reduce__", Handle_reduce, METH_NOARGS, NULL},
     {"__getstate__", pycmp_handle_getstate, METH_NOARGS, NULL},
     {"_index", Handle_index, METH_NOARGS, NULL},

@@ -1,5 +1,4 @@
 """Lock and RLock: who holds them, who may free them, what they show of themselves."""
-import copy
 import threading
 import time
 import weakref
@@ -409,9 +408,3 @@ def test_a_gate_of_a_killed_process_is_taken_over_long_afterwards():
     with pytest.warns(cmp.OwnerDiedWarning):
         assert lock.acquire(timeout=10)
     lock.release()
-
-
-@pytest.mark.parametrize("function", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
-def test_no_copies(function):
-    with pytest.raises(RuntimeError, match="Lock objects cannot be copied"):
-        function(cmp.Lock())
