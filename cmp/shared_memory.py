@@ -6,6 +6,7 @@ attaches to it leaves no trace. It stays mapped as long as anything reaches it: 
 memoryview or an array.
 """
 import contextlib
+import functools
 import itertools
 import operator
 import os
@@ -93,6 +94,8 @@ class SharedMemory(_std.SharedMemory):
     _track = True
     _unlinked = None
 
+    # wraps: introspection shows this Python's signature, as everywhere in the package.
+    @functools.wraps(_std.SharedMemory.__init__)
     def __init__(self, name=None, create=False, size=0, *, track=True, reserve=False):
         size = _checked_size(size, create)
         if create:
