@@ -36,11 +36,11 @@
              owner's word dead wakes all who watch it (lock.takeover.seen, .relayed:
              the kernel has woken only one, of any lock with this node: two locks of one
              dead owner that share a hold word, and the first one woken killed before it
-             relays, are left to the slices: measured 51 ms, the rest of the first one; at the
-             most 30 s), then confirms (lock.takeover.confirming),
-             then takes over by CAS.  A GATE whose owner left in order, or exec'd, is not taken over: it
-             waits for its release.  Whose owner was killed is none any more: a sweep
-             takes the flag before it frees the owner's slot.
+             relays, are left to the slices: measured 51 ms, the rest of the first one; at
+             the most 30 s), then confirms (lock.takeover.confirming), then takes over by
+             CAS.  A GATE whose owner left in order, or exec'd, is not taken over: it waits
+             for its release.  One whose owner was killed is none any more: a sweep takes
+             the flag before it frees the owner's slot.
              in acquire, before the CAS: nothing happened       lock.acquire.pending
              ... after it: it held the lock       lock.acquire.taken, lock.takeover.taken
              RLock, before holder and depth are set: they are the next owner's to set

@@ -272,16 +272,17 @@ static bool was_killed(void *sweep, uint32_t code)
     struct sweep *w = sweep;
     uint32_t i = code & (CMP_SLOTS - 1);
     return i < w->n_slots && w->slots[i].verdict == DEAD &&
-           cmp_code_of(i, cmp_state_gen(w->slots[i].state)) == code && !cmp_owner_left_in_order(code);
+           cmp_code_of(i, cmp_state_gen(w->slots[i].state)) == code &&
+           !cmp_owner_left_in_order(code);
 }
 
 static void open_gates(struct sweep *w)
 {
-    for (uint32_t i = 0; i < w->n_slabs; i++) {
+    /* Not w->n_slabs, which was read before they were found dead. */
+    for (uint32_t i = 0, n = cmp_slab_count(); i < n; i++) {
         struct cmp_view *v = cmp_slab_view(i);
-        bool has_locks = v != NULL && w->copies[i] != NULL && v->type == CMP_TYPE_LOCK;
-        for (uint32_t j = 0; has_locks && j < v->count; j++)
-            if (cmp_word_phase(w->copies[i][j]) == CMP_OBJECT_LIVE)
+        for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_LOCK && j < v->count; j++)
+            if (cmp_word_phase(load64_seqcst(&v->words[j])) == CMP_OBJECT_LIVE)
                 cmp_lock_open_gate(cmp_view_cell(v, j), was_killed, w);
     }
 }

@@ -3,8 +3,8 @@
    Version 2: <mount>/<group>/cpu.max holds "QUOTA PERIOD" or "max PERIOD"; memory.max a
    number or "max", memory.current what is used of it.
    Version 1: <mount>/<controllers>/<group>/cpu.cfs_quota_us and _period_us, with
-   -1 for none; memory.limit_in_bytes and .usage_in_bytes.  Both may be mounted at once.  Every group up to the root of the
-   mount limits those below it, so the least counts.  */
+   -1 for none; memory.limit_in_bytes and .usage_in_bytes.  Both may be mounted at once.
+   Every group up to the root of the mount limits those below it, so the least counts.  */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,10 +15,6 @@ struct condition {
     PyObject *lock; /* NULL until __init__; a strong reference, for good */
 };
 
-/* The condition whose wait() has left this thread without the lock, borrowed and only
-   compared: in the `with` that it has left by its exception, nothing is to be released. */
-static _Thread_local PyObject *left_without;
-
 /* The lock of self, if self is open; else NULL and a RuntimeError.  */
 static PyObject *lock_of(PyObject *self)
 {
@@ -54,8 +50,6 @@ static PyObject *Condition_acquire(PyObject *self, PyObject *const *args, Py_ssi
 static PyObject *Condition_enter(PyObject *self, PyObject *Py_UNUSED(none))
 {
     PyObject *lock = lock_of(self);
-    if (left_without == self)
-        left_without = NULL;
     return lock == NULL ? NULL : pycmp_lock_acquire(lock, CMP_FOREVER);
 }
 
@@ -70,10 +64,8 @@ static PyObject *Condition_exit(PyObject *self, PyObject *const *args, Py_ssize_
     PyObject *lock = lock_of(self);
     if (lock == NULL)
         return NULL;
-    bool without = left_without == self;
-    left_without = without ? NULL : left_without;
-    if (without && nargs > 0 && args[0] != Py_None)
-        Py_RETURN_NONE; /* the exception of wait() counts */
+    if (nargs > 0 && args[0] != Py_None && !pycmp_lock_taken_here(lock))
+        Py_RETURN_NONE; /* wait() has left without the lock: its exception counts */
     return pycmp_lock_release(lock);
 }
 
@@ -101,7 +93,7 @@ static int lock_op(void *arg, int64_t deadline_ns)
 /* After the sleep: acquire the lock as it was held.  0, or -1 and an exception: of a
    warning, with the lock held; of anything else, without it, and the notify that
    ended the sleep goes to another.  */
-static int lock_again(struct wait_op *op, PyObject *self, PyObject *lock)
+static int lock_again(struct wait_op *op, PyObject *lock)
 {
     int rc = cmp_lock_try_acquire(op->lock, &op->dead);
 
@@ -110,7 +102,6 @@ static int lock_again(struct wait_op *op, PyObject *self, PyObject *lock)
     if (rc < 0 && rc != -EOWNERDEAD) {
         cmp_cond_quit(op->cond, &op->wait);
         pycmp_raise(rc);
-        left_without = self;
         return -1;
     }
     cmp_cond_leave(op->cond, op->lock, &op->wait);
@@ -119,13 +110,13 @@ static int lock_again(struct wait_op *op, PyObject *self, PyObject *lock)
 }
 
 /* Give the wait up for the exception that is set, which stays the one that is raised. */
-static void give_up(struct wait_op *op, PyObject *self, PyObject *lock)
+static void give_up(struct wait_op *op, PyObject *lock)
 {
     PyObject *type, *value, *traceback;
 
     PyErr_Fetch(&type, &value, &traceback);
     cmp_cond_quit(op->cond, &op->wait);
-    lock_again(op, self, lock);
+    lock_again(op, lock);
     PyErr_Restore(type, value, traceback); /* instead of what lock_again may have set */
 }
 
@@ -152,10 +143,10 @@ static int wait_until(PyObject *self, int64_t deadline_ns)
     rc = pycmp_block(wait_op, &op, deadline_ns);
     if (rc < 0 && rc != -ETIMEDOUT) {
         pycmp_raise(rc);
-        give_up(&op, self, lock);
+        give_up(&op, lock);
         return -1;
     }
-    if (lock_again(&op, self, lock) < 0)
+    if (lock_again(&op, lock) < 0)
         return -1;
     return rc == 0;
 }

@@ -22,16 +22,21 @@ void pycmp_lock_left(PyObject *lock)
     store64_relaxed(&((struct pycmp_lock *)lock)->thread, 0);
 }
 
-bool pycmp_lock_is_mine(PyObject *lock)
+static uint64_t taken_by(PyObject *lock)
+{
+    return load64_relaxed(&((struct pycmp_lock *)lock)->thread);
+}
+
+bool pycmp_lock_taken_here(PyObject *lock)
 {
     struct cmp_lock *l = pycmp_lock_cell(lock);
+    return cmp_lock_is_mine(l) && (l->recursive || taken_by(lock) == this_thread());
+}
 
-    if (!cmp_lock_is_mine(l))
-        return false;
-    if (l->recursive)
-        return true;
-    uint64_t thread = load64_relaxed(&((struct pycmp_lock *)lock)->thread);
-    return thread == 0 || thread == this_thread();
+bool pycmp_lock_is_mine(PyObject *lock)
+{
+    return pycmp_lock_taken_here(lock) ||
+           (taken_by(lock) == 0 && cmp_lock_is_mine(pycmp_lock_cell(lock)));
 }
 
 /* ---- a dead owner ------------------------------------------------------------------ */

@@ -26,7 +26,9 @@ PyObject *pycmp_lock_acquire(PyObject *lock, int64_t duration_ns);
 /* release().  None, or NULL and an exception.  */
 PyObject *pycmp_lock_release(PyObject *lock);
 
-/* Whether the calling thread has it.  */
+/* Whether the calling thread has it: for a Lock, through this very object; or, is_mine,
+   through another one, as far as this process knows.  */
+bool pycmp_lock_taken_here(PyObject *lock);
 bool pycmp_lock_is_mine(PyObject *lock);
 
 /* Whether these bound methods are pycmp_lock_acquire and pycmp_lock_release of this

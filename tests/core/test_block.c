@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include "../../src/core/check.h"
 #include "../../src/core/slab.h"
+#include "living.h"
 #include "peers.h"
 
 #define KIB ((size_t)1024)
@@ -83,15 +84,6 @@ static size_t memory_of_family(void)
     struct stat st;
     int fd = cmp_family_fd();
     return fd >= 0 && fstat(fd, &st) == 0 ? (size_t)st.st_blocks * 512 : 0;
-}
-
-static bool lives(cmp_ref ref)
-{
-    uint32_t index = cmp_object_index(ref);
-    cmp_process_lock();
-    uint64_t word = load64_relaxed(cmp_view_word(cmp_view_of(index), index));
-    cmp_process_unlock();
-    return cmp_word_phase(word) == CMP_OBJECT_LIVE && cmp_word_gen(word) == ref >> 24;
 }
 
 /* ---- contents ---------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "../../src/core/cond.h"
 #include "../../src/core/object.h"
 #include "../../src/core/slab.h"
+#include "living.h"
 #include "peers.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -51,15 +52,6 @@ static cmp_ref make(enum cmp_type type, size_t bytes, void **cell)
     void *ignored;
     CHECK_EQ(cmp_object_create(type, bytes, &ref, cell == NULL ? &ignored : cell), 0);
     return ref;
-}
-
-static bool lives(cmp_ref ref)
-{
-    uint32_t index = cmp_object_index(ref);
-    cmp_process_lock();
-    uint64_t word = load64_relaxed(cmp_view_word(cmp_view_of(index), index));
-    cmp_process_unlock();
-    return cmp_word_phase(word) == CMP_OBJECT_LIVE && cmp_word_gen(word) == ref >> 24;
 }
 
 static uint64_t n_living(void)

@@ -2,7 +2,7 @@
 
    Nobody waits for anybody here, so the question is what is left: after a sweep no
    claim of the dead, no extent lost, nothing free that is not all zeroes. */
-#include "harness.h"
+#include "objects.h"
 
 #define KIND CMP_EXTENT_KIND(CMP_EXTENT_BLOCK, 3)
 #define SLAB 77u /* no object lives there */
@@ -93,7 +93,7 @@ static void late_recoverer(int id)
 
 /* ---- verdict --------------------------------------------------------------------- */
 
-static bool is_zero(uint32_t e)
+bool is_zero(uint32_t e)
 {
     const uint64_t *words = cmp_extent_at(e);
     for (size_t i = 0; words != NULL && i < CMP_EXTENT_BYTES / 8; i++)

@@ -105,15 +105,6 @@ static void leave_warm(int n, size_t bytes)
 
 /* ---- verdict ------------------------------------------------------------------------- */
 
-static bool is_zero(uint32_t e)
-{
-    const uint64_t *words = cmp_extent_at(e);
-    for (size_t i = 0; words != NULL && i < CMP_EXTENT_BYTES / 8; i++)
-        if (words[i] != 0)
-            return false;
-    return true;
-}
-
 /* New blocks are new, and do not get in each other's way. */
 static void check_new(void)
 {

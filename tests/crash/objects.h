@@ -1,4 +1,4 @@
-/* objects.h -- what object.c and sweep.c share. */
+/* objects.h -- what the scenarios of objects, sweeps, blocks and extents share. */
 #ifndef CMP_CRASH_OBJECTS_H
 #define CMP_CRASH_OBJECTS_H
 
@@ -7,6 +7,9 @@
 #define CELL 64
 #define FULL_SLAB 907 /* objects in one slab of such cells */
 #define N_KEPT 3
+
+/* Whether all bytes of an extent are.  In arena.c.  */
+bool is_zero(uint32_t e);
 
 /* Objects of the director's, each with a signature in it.  */
 extern cmp_ref kept[N_KEPT];

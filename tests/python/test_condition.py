@@ -572,3 +572,17 @@ def test_an_interrupted_wait_releases_no_other_threads_lock():
 
 def raise_interrupted(signum, frame):
     raise InterruptedError
+
+
+@pytest.mark.parametrize("lock", ["RLock", "Lock"])
+def test_what_is_acquired_again_is_released_by_with(lock):
+    condition = make(lock)
+    with pytest.raises(ValueError, match="mine"), condition:
+        condition.release()
+        condition.acquire()
+        raise ValueError("mine")
+    taken = []
+    thread = threading.Thread(target=lambda: taken.append(condition.acquire(timeout=10)))
+    thread.start()
+    thread.join()
+    assert taken == [True]
