@@ -286,7 +286,7 @@ static const struct scenario list[] = {
     {"fork: parent killed", parent_dies, 0, 0, 3, 1, 0},
     {"fork: parent killed, a sweep before the child runs", parent_dies, 1, 0, 5, 0, 0},
     {"fork: child killed", child_dies, 0, 0, 3, 1, 0},
-    {"fork: one killed while another forks", two_fork, 0, 0, 251, 1, IN_STEP},
+    {"fork: one killed while another forks", two_fork, 0, 0, 41, 1, IN_STEP},
     {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, 0, 3, 1, STRANGERS},
     {"fork: a process that joins is killed", joiner_dies, 0, 0, 5, 1, STRANGERS},
     {"fork: starting one is given up", abandon, 0, 0, 1, 1, 0},

@@ -381,7 +381,9 @@ void kill_process(pid_t pid)
     kill(pid, SIGKILL);
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
         ;
-    poll(&end, end.fd >= 0, options.limit_ms); /* one that another has forked */
+    if (end.fd < 0) /* its parent has waited for it */
+        return;
+    poll(&end, 1, options.limit_ms); /* one that another has forked */
     close(end.fd);
 }
 
@@ -413,7 +415,7 @@ static void let_go_on(void)
             let_go(&trial.actor[i]);
 }
 
-/* Asleep in the kernel in one of the ways of src/platform.  */
+/* Asleep in the kernel in one of the ways of src/platform, or waiting for a child.  */
 bool is_asleep(pid_t pid)
 {
     char path[40], text[16] = "";
@@ -424,7 +426,7 @@ bool is_asleep(pid_t pid)
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     int nr = n > 0 ? atoi(text) : 0; /* "running", or the number of the call */
-    return nr == SYS_futex || nr == SYS_futex_waitv || nr == SYS_poll || nr == SYS_ppoll;
+    return nr == SYS_futex || nr == SYS_futex_waitv || nr == SYS_poll || nr == SYS_ppoll || nr == SYS_wait4;
 }
 
 bool is_finished(const struct actor *a)
