@@ -1,7 +1,7 @@
 #!/bin/sh
 # Build tests/crash and run it: with the sources as they are (points are instructions), with
 # hooks (points are hooks), and with bugs seeded, each of which must be found.
-#   usage: tests/crash/run.sh crash|full|steps|hooks|pairs|seeds [PART OF A NAME]...
+#   usage: tests/crash/run.sh crash|full|steps|hooks|pairs|square|seeds [PART OF A NAME]...
 # crash: steps, hooks, pairs of hooks, seeds.  full: also every pair of instructions, in
 # steps of SQUARE_STEP (default 3).  For seeds, the names are those of files in seeds/.
 # CC (default gcc), CFLAGS and JOBS (workers) are taken from the environment.
@@ -162,10 +162,10 @@ esac
 
 begin=$(date +%s)
 case $mode in
-steps | hooks | pairs | seeds) "$mode" "$@" ;;
+steps | hooks | pairs | square | seeds) "$mode" "$@" ;;
 crash) steps "$@"; hooks "$@"; pairs "$@"; [ $# -gt 0 ] || seeds ;;
 full) steps "$@"; hooks "$@"; pairs "$@"; square "$@"; [ $# -gt 0 ] || seeds ;;
-*) echo "$0: $mode is not one of crash, full, steps, hooks, pairs, seeds" >&2; exit 2 ;;
+*) echo "$0: $mode is not one of crash, full, steps, hooks, pairs, square, seeds" >&2; exit 2 ;;
 esac
 echo "$(($(date +%s) - begin)) s"
 [ -z "$failed" ] || { echo "FAILED:$failed" >&2; exit 1; }
