@@ -5,8 +5,12 @@
    dead free again after a sweep. */
 #include <sys/wait.h>
 
+#include "../../src/core/block.h"
 #include "../../src/core/event.h"
 #include "objects.h"
+
+#define BLOCK_BYTES (2 * (size_t)CMP_EXTENT_BYTES + 100)
+#define WORD_EVERY (CMP_EXTENT_BYTES / 4)
 
 static cmp_ref make_event(uint32_t count)
 {
@@ -40,6 +44,79 @@ static void check_event(const char *who, cmp_ref ref, uint32_t count)
         cmp_object_drop(ref);
 }
 
+/* ---- what is handed on: an event, or a block of several extents, for all of a trial ----------- */
+
+#define EVENTS 0u
+#define BLOCKS 1u
+
+static void hand_on(unsigned int what)
+{
+    store_seqcst(&board->count[1], what);
+}
+
+static bool is_block(void)
+{
+    return load_seqcst(&board->count[1]) == BLOCKS;
+}
+
+static uint32_t *word_of(void *data, size_t at)
+{
+    return (uint32_t *)(void *)((char *)data + (at + 4 <= BLOCK_BYTES ? at : BLOCK_BYTES - 4));
+}
+
+static cmp_ref make_block(uint32_t count)
+{
+    cmp_ref ref = 0;
+    void *cell, *data;
+    int rc = cmp_block_create(BLOCK_BYTES, false, &ref, &cell, &data);
+    if (rc < 0) {
+        violation("create: %d", rc);
+        return 0;
+    }
+    for (size_t at = 0; at < BLOCK_BYTES + WORD_EVERY; at += WORD_EVERY)
+        *word_of(data, at) = count + (uint32_t)at;
+    return ref;
+}
+
+static bool take_block(const char *who, cmp_ref ref, uint32_t count)
+{
+    void *data;
+    int rc = cmp_block_take(ref, BLOCK_BYTES, &data);
+    if (rc < 0) {
+        violation("%s cannot take the block that it holds: %d", who, rc);
+        return false;
+    }
+    for (size_t at = 0; at < BLOCK_BYTES + WORD_EVERY; at += WORD_EVERY)
+        if (*word_of(data, at) != count + (uint32_t)at) {
+            violation("%s finds something else in its block at %zu", who, at);
+            break;
+        }
+    return true;
+}
+
+static cmp_ref make_gift(uint32_t count)
+{
+    return is_block() ? make_block(count) : make_event(count);
+}
+
+static bool take_gift(const char *who, uint32_t count)
+{
+    cmp_ref ref = load64_seqcst(&board->ref[0]);
+    return is_block() ? take_block(who, ref, count) : take_event(who, ref, count);
+}
+
+static void check_gift(const char *who, uint32_t count)
+{
+    if (take_gift(who, count))
+        cmp_object_drop(load64_seqcst(&board->ref[0]));
+}
+
+/* A block that was freed too early is another's memory then. */
+static void take_memory(void)
+{
+    cmp_object_drop(make_gift(5));
+}
+
 /* ---- fork ---------------------------------------------------------------------------------- */
 
 /* ref[0] is made by the parent: only it and its child hold it.  result: born and well. */
@@ -49,7 +126,7 @@ static void check_child(void)
     store_seqcst(&board->code[id], cmp_me());
     if (cmp_me() == 0)
         violation("the child has no slot: %d", cmp_me_errno());
-    check_event("the child", load64_seqcst(&board->ref[0]), 17);
+    check_gift("the child", 17);
     cmp_ref own = make_event(3);
     check_event("the child", own, 3);
     store_seqcst(&board->result[id], 1);
@@ -58,8 +135,8 @@ static void check_child(void)
 
 static void forker(int id)
 {
-    store64_seqcst(&board->ref[0], make_event(17));
-    store64_seqcst(&board->ref[1], make_event(18));
+    store64_seqcst(&board->ref[0], make_gift(17));
+    store64_seqcst(&board->ref[1], make_gift(18));
     cmp_object_drop(load64_seqcst(&board->ref[1]));
     ready();
     pid_t pid = fork();
@@ -70,7 +147,7 @@ static void forker(int id)
     }
     if (pid < 0)
         violation("actor %d: fork failed", id);
-    check_event("the parent", load64_seqcst(&board->ref[0]), 17);
+    check_gift("the parent", 17);
     check_event("the parent", make_event(5), 5);
 }
 
@@ -102,10 +179,13 @@ static void check_survivors(const struct actor *parent, const struct actor *chil
     cmp_ref ref = load64_seqcst(&board->ref[0]);
     bool held = !parent->gone || (child != NULL && !child->gone);
     sweep_up();
+    take_memory();
     if (held && !is_living(ref))
         violation("what a survivor holds was freed");
     if (!held && is_living(ref))
         violation("what nobody holds lives");
+    if (held)
+        check_gift("the director", 17);
     if (child != NULL && !child->gone && load_seqcst(&board->result[child->id]) != 1)
         violation("the child is not well");
 }
@@ -143,9 +223,9 @@ static void two_fork(int a, int b)
 }
 
 /* The parent is killed at each point; the child, if it was born, lives on. */
-static void parent_dies(int early_sweep, int b)
+static void parent_dies(int early_sweep, int what)
 {
-    (void)b;
+    hand_on((unsigned int)what);
     struct actor *v = spawn_victim(forker);
     lead(v);
     struct actor *child = adopt_child(v);
@@ -160,9 +240,10 @@ static void parent_dies(int early_sweep, int b)
 }
 
 /* The child is killed at each point of its birth; the parent lives on. */
-static void child_dies(int a, int b)
+static void child_dies(int a, int what)
 {
-    (void)a, (void)b;
+    (void)a;
+    hand_on((unsigned int)what);
     struct actor *parent = spawn_victim_later(forker);
     stand_ready(parent);
     parent->trail = NULL;
@@ -185,7 +266,7 @@ static void child_dies(int a, int b)
 static void starter(int id)
 {
     struct cmp_embryo e;
-    cmp_ref ref = make_event(17);
+    cmp_ref ref = make_gift(17);
     store64_seqcst(&board->ref[0], ref);
     ready();
     int rc = cmp_embryo_create(&e);
@@ -216,15 +297,16 @@ static void joiner(int id)
         return;
     }
     store_seqcst(&board->code[id], cmp_me());
-    take_event("the child", load64_seqcst(&board->ref[0]), 17); /* what it was given, for good */
+    take_gift("the child", 17); /* what it was given, for good */
     check_event("the child", make_event(4), 4);
     store_seqcst(&board->result[id], 1);
 }
 
 /* The starter is killed at each point; the child, if it was told, gets its object. */
-static void starter_dies(int a, int b)
+static void starter_dies(int a, int what)
 {
-    (void)a, (void)b;
+    (void)a;
+    hand_on((unsigned int)what);
     struct actor *v = spawn_victim(starter);
     lead(v);
     cmp_sweep();
@@ -234,15 +316,19 @@ static void starter_dies(int a, int b)
     if (told && load_seqcst(&board->result[child->id]) != 1)
         violation("the child was told, and is not well");
     sweep_up();
+    take_memory();
     bool held = !v->gone || load_seqcst(&board->result[child->id]) == 1;
     if (held && !is_living(load64_seqcst(&board->ref[0])))
         violation("what a survivor holds was freed");
+    if (held)
+        check_gift("the director", 17);
 }
 
 /* The child is killed at each point of joining and adopting. */
-static void joiner_dies(int a, int b)
+static void joiner_dies(int a, int what)
 {
-    (void)a, (void)b;
+    (void)a;
+    hand_on((unsigned int)what);
     struct actor *s = spawn(starter);
     settle(NULL);
     cmp_sweep();
@@ -261,7 +347,7 @@ static void joiner_dies(int a, int b)
 static void abandoner(int id)
 {
     struct cmp_embryo e;
-    cmp_ref ref = make_event(17);
+    cmp_ref ref = make_gift(17);
     store64_seqcst(&board->ref[0], ref);
     int rc = cmp_embryo_create(&e);
     if (rc == 0)
@@ -273,9 +359,10 @@ static void abandoner(int id)
     cmp_embryo_abandon(&e);
 }
 
-static void abandon(int a, int b)
+static void abandon(int a, int what)
 {
-    (void)a, (void)b;
+    (void)a;
+    hand_on((unsigned int)what);
     lead(spawn_victim(abandoner));
     sweep_up();
     if (is_living(load64_seqcst(&board->ref[0])))
@@ -283,12 +370,17 @@ static void abandon(int a, int b)
 }
 
 static const struct scenario list[] = {
-    {"fork: parent killed", parent_dies, 0, 0, 3, 1, 0},
-    {"fork: parent killed, a sweep before the child runs", parent_dies, 1, 0, 5, 0, 0},
-    {"fork: child killed", child_dies, 0, 0, 3, 1, 0},
-    {"fork: one killed while another forks", two_fork, 0, 0, 41, 1, IN_STEP},
-    {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, 0, 3, 1, STRANGERS},
-    {"fork: a process that joins is killed", joiner_dies, 0, 0, 5, 1, STRANGERS},
-    {"fork: starting one is given up", abandon, 0, 0, 1, 1, 0},
+    {"fork: parent killed", parent_dies, 0, EVENTS, 3, 1, 0},
+    {"fork: parent killed, a sweep before the child runs", parent_dies, 1, EVENTS, 5, 0, 0},
+    {"fork: child killed", child_dies, 0, EVENTS, 3, 1, 0},
+    {"fork: one killed while another forks", two_fork, 0, EVENTS, 41, 1, IN_STEP},
+    {"fork: a process is started that is no fork, its starter killed", starter_dies, 0, EVENTS, 3, 1, STRANGERS},
+    {"fork: a process that joins is killed", joiner_dies, 0, EVENTS, 5, 1, STRANGERS},
+    {"fork: starting one is given up", abandon, 0, EVENTS, 1, 1, 0},
+    {"fork: a block goes to a child, the parent killed", parent_dies, 0, BLOCKS, 5, 1, 0},
+    {"fork: a block goes to a child, which is killed", child_dies, 0, BLOCKS, 5, 1, 0},
+    {"fork: a block is given to one started, the starter killed", starter_dies, 0, BLOCKS, 5, 1, STRANGERS},
+    {"fork: a block is given to one that joins and is killed", joiner_dies, 0, BLOCKS, 7, 1, STRANGERS},
+    {"fork: a block is given, starting is given up", abandon, 0, BLOCKS, 1, 1, 0},
 };
 SCENARIOS(list)
