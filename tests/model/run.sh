@@ -19,7 +19,7 @@ while getopts fj: option; do
 done
 shift $((OPTIND - 1))
 export CC="${CC:-gcc}"
-: "${LIMIT:=5000000}"
+: "${LIMIT:=6000000}"
 out=build/model here=tests/model
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
