@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from conftest import wait_until
 from crew import go_on, run_program, running, stop, wait_asleep
 
 import cmp
@@ -101,6 +102,7 @@ class ConditionWait(Wait):
             return self.made.wait(timeout)
 
     def end(self):
+        assert wait_until(self.made._n_waiting, 20)  # a notify that comes before is lost
         with self.made:
             self.made.notify_all()
 
