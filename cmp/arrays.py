@@ -65,7 +65,8 @@ def _numpy():
 def _block_of(array):
     """The block that the array is a view of, None if there is none."""
     while array is not None and not isinstance(array, Block):
-        array = getattr(array, "base", None)  # not of arrays only: as_strided() has a helper between two
+        # not of arrays only: as_strided() has a helper between two
+        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
     return array
 
 

@@ -113,6 +113,8 @@ VIEWS = {
     "field": lambda a: a.view([("x", "i4"), ("y", "i4")])["y"],
     "sliding window": lambda a: np.lib.stride_tricks.sliding_window_view(a, 2, axis=1),
     "as_strided": lambda a: np.lib.stride_tricks.as_strided(a, (3, 3), (8, 16)),
+    "through a memoryview": lambda a: np.asarray(memoryview(a)[1:]),
+    "frombuffer of a memoryview": lambda a: np.frombuffer(memoryview(a)[2:], "i8"),
 }
 
 
