@@ -39,9 +39,10 @@ static int create(struct wanted *w)
 static int raise_create(Py_ssize_t nbytes, int rc)
 {
     if (rc == -ENOMEM || rc == -EFBIG)
-        PyErr_Format(PyExc_MemoryError, "%zd bytes of shared memory cannot be had%s", nbytes,
-                     rc == -EFBIG ? ": they would exceed the limit of the size of files "
-                                    "(ulimit -f)" : "");
+        PyErr_Format(PyExc_MemoryError, "%zd bytes of shared memory cannot be had: %s", nbytes,
+                     rc == -EFBIG ? "they would exceed the limit of the size of files (ulimit -f)"
+                                  : "ask for less, or raise the limit of memory (of the machine, "
+                                    "its control group, ulimit -v)");
     else if (rc == -EBADF)
         pycmp_raise_closed();
     else
