@@ -3,17 +3,19 @@
 A program of its own stands for a family: its stderr is the tracker's too, and must stay empty unless something was
 really left to the tracker.
 """
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 from crew import run_program
 
 import cmp
-from cmp import resource_tracker
+from cmp import _cmp, resource_tracker
 from cmp.shared_memory import SharedMemory
 from conftest import wait_until
 
@@ -361,6 +363,47 @@ else:
     raise AssertionError
 """)
     os.unlink("/dev/shm/cmp_test_stranger")
+
+
+def test_a_segment_that_goes_just_when_it_is_found():
+    """Then nothing must be made: it would not be registered."""
+    with mock.patch.object(_cmp, "segment_exists", lambda name: True), pytest.raises(FileExistsError) as caught:
+        SharedMemory("cmp_test_gone", create=True, size=1)
+    assert caught.value.filename == "/cmp_test_gone" and not exists("cmp_test_gone")
+
+
+def test_a_name_that_is_used_again_while_those_that_are_gone_are_looked_for():
+    memory = SharedMemory("cmp_test_again", create=True, size=1)
+    looks = []
+
+    def look(name):
+        looks.append(resource_tracker._naming._is_owned())
+        return len(looks) > 1 and exists(name)
+
+    with mock.patch.object(_cmp, "segment_exists", look):
+        resource_tracker._forget_gone()
+    assert "/cmp_test_again" in resource_tracker._registered and looks[:2] == [False, True]
+    memory.unlink()
+
+
+def is_refused_the_naming_lock():
+    pid = os.fork()
+    if pid == 0:
+        try:
+            fcntl.lockf(resource_tracker.getfd(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os._exit(1)
+        except OSError:
+            os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def test_naming_within_naming_leaves_the_outer_one_alone_in_the_family():
+    """As a signal handler or __del__ may do it."""
+    with resource_tracker.naming():
+        assert is_refused_the_naming_lock()
+        SharedMemory("cmp_test_within", create=True, size=1).unlink()
+        assert is_refused_the_naming_lock()
+    assert not is_refused_the_naming_lock()
 
 
 def churn(name, ready):
