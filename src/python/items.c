@@ -5,7 +5,7 @@ static size_t size_of(char code)
 {
     switch (code) {
 #define SIZE(letter, type, to, from, class) case letter: return sizeof(type);
-    NUMBERS(SIZE)
+    PYCMP_NUMBERS(SIZE)
 #undef SIZE
     case 'c': return 1;
     default: return 0;

@@ -24,7 +24,7 @@ int pycmp_items_find(struct pycmp_items *items, PyObject *obj, char code);
 
 /* do(code, C type, to Python, from Python, class) of each type that is read and written
    here; class: int or float. */
-#define NUMBERS(do) \
+#define PYCMP_NUMBERS(do) \
     do('b', signed char, PyLong_FromLong, PyLong_AsUnsignedLongLongMask, PyLong) \
     do('B', unsigned char, PyLong_FromLong, PyLong_AsUnsignedLongLongMask, PyLong) \
     do('h', short, PyLong_FromLong, PyLong_AsUnsignedLongLongMask, PyLong) \
@@ -44,7 +44,7 @@ static inline PyObject *pycmp_item_load(char code, const char *at)
     switch (code) {
 #define LOAD(letter, type, to, from, class) \
     case letter: { type value; memcpy(&value, at, sizeof value); return to(value); }
-    NUMBERS(LOAD)
+    PYCMP_NUMBERS(LOAD)
 #undef LOAD
     default: return PyBytes_FromStringAndSize(at, 1); /* 'c' */
     }
@@ -62,7 +62,7 @@ static inline bool pycmp_item_store(char code, char *at, PyObject *value)
         memcpy(at, &number, sizeof number); \
         return true; \
     }
-    NUMBERS(STORE)
+    PYCMP_NUMBERS(STORE)
 #undef STORE
     default: return false;
     }
