@@ -341,16 +341,19 @@ def test_file_size_limit(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 def test_a_full_file_system(tmp_path):
     """No SIGBUS, where the arena lies in a small /dev/shm."""
-    assert no_more_memory(tmp_path, """
+    said = no_more_memory(tmp_path, """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.unshare(0x20000) < 0 or libc.mount(b"none", b"/", None, 0x44000, None) < 0 or \\
         libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, b"size=20m") < 0:
-    print("[]")
+    print("refused")
     sys.exit()
 if not os.environ.get("CMP_LACKS"):
     os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "CMP_LACKS": "memfd"})
-""") == ["[]"]
+""")
+    if said == ["refused"]:
+        pytest.skip("this sandbox allows no mount namespace")
+    assert said == ["[]"]
 
 
 def test_more_than_the_machine_has():
