@@ -308,6 +308,20 @@ sparse.unlink()
 """)
 
 
+def test_what_has_no_name_takes_nothing_from_it(tmp_path):
+    run_small(tmp_path, """
+import cmp
+text, number = cmp.Array("c", 1 << 20), cmp.Value("i", 5)
+text.raw = b"x" * (1 << 20)
+try:
+    array = cmp.shared_array(1 << 20, "u1", 7)
+    assert array.sum() == 7 << 20
+except ImportError:
+    pass
+assert text.raw.count(b"x") == 1 << 20 and number.value == 5 and os.listdir("/dev/shm") == []
+""")
+
+
 def test_reserve_has_memory_for_all_of_it():
     for reserve, blocks in ((False, 0), (True, 2 * 200_000 // 1024)):
         memory = SharedMemory(create=True, size=200_000, reserve=reserve)
