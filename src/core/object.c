@@ -234,12 +234,18 @@ int cmp_object_hold(cmp_ref ref)
     return h == NULL ? -EINVAL : 0;
 }
 
-void cmp_object_drop(cmp_ref ref)
+bool cmp_object_drop_first(cmp_ref ref)
 {
     cmp_process_lock();
     drop_locked(ref);
     cmp_process_unlock();
-    cmp_block_settle();
+    return cmp_block_is_unsettled();
+}
+
+void cmp_object_drop(cmp_ref ref)
+{
+    if (cmp_object_drop_first(ref))
+        cmp_block_settle();
 }
 
 void cmp_object_drop_locked(cmp_ref ref)

@@ -390,6 +390,29 @@ def test_threads():
     assert errors == []
 
 
+def test_other_threads_go_on_while_much_is_given_back():
+    block, ticks, over = Block(512 * MIB, zero=False), [0], threading.Event()
+
+    def tick():
+        while not over.is_set():
+            ticks[0] += 1
+            time.sleep(0)  # lets go of the GIL
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        sys.setswitchinterval(100)  # from now on, only who lets go of the GIL lets others run
+        time.sleep(0.01)
+        before = ticks[0]
+        del block
+        assert ticks[0] > before
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        thread.join()
+
+
 def test_nothing_leaks():
     block = Block(MIB)
 
