@@ -55,8 +55,9 @@ def _numpy():
             import numpy
         except ImportError as error:
             raise ImportError("shared_array() needs NumPy, which is not installed: pip install numpy") from error
-        _reduce_before = (ForkingPickler._extra_reducers.get(numpy.ndarray)
-                          or copyreg.dispatch_table.get(numpy.ndarray) or _reduce_as_ever)
+        before = ForkingPickler._extra_reducers.get(numpy.ndarray) or copyreg.dispatch_table.get(numpy.ndarray)
+        if before is not _reduce:  # another thread may be as far as this one
+            _reduce_before = before or _reduce_as_ever
         ForkingPickler.register(numpy.ndarray, _reduce)
         _np = numpy
     return _np
@@ -65,9 +66,16 @@ def _numpy():
 def _block_of(array):
     """The block that the array is a view of, None if there is none."""
     while array is not None and not isinstance(array, Block):
-        # not of arrays only: as_strided() has a helper between two
-        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
+        # Not of arrays only: as_strided() has a helper between two, and a memoryview may be between them.
+        array = _owner(array) if isinstance(array, memoryview) else getattr(array, "base", None)
     return array
+
+
+def _owner(view):
+    try:
+        return view.obj
+    except ValueError:  # released, though ndarray(buffer=) goes on with its memory
+        return None
 
 
 def _address(array):

@@ -131,7 +131,13 @@ def _forget_gone():
     for name in list(_registered):
         with contextlib.suppress(OSError, ValueError):
             if not _cmp.segment_exists(name):
-                forget(name)
+                _forget_if_gone(name)
+
+
+def _forget_if_gone(name):
+    with naming() if is_running() else contextlib.nullcontext():  # others may be about to use the name again
+        if not _cmp.segment_exists(name):
+            forget(name)
 
 
 @contextlib.contextmanager
@@ -141,7 +147,11 @@ def naming():
     Else one process that loses a race for a name might take back what the winner has registered. The lock is on the
     pipe to the tracker, which is that family's; the kernel frees it when its holder is killed.
     """
+    within = _naming._is_owned()  # a signal handler, or __del__: the outer one has the lock, and keeps it
     with _naming:
+        if within:
+            yield
+            return
         pipe = _tracker._fd if is_running() else getfd()
         with contextlib.suppress(OSError):  # closed by the program: then without
             fcntl.lockf(pipe, fcntl.LOCK_EX)

@@ -6,6 +6,7 @@ attaches to it leaves no trace. It stays mapped as long as anything reaches it: 
 memoryview or an array.
 """
 import contextlib
+import errno
 import functools
 import itertools
 import operator
@@ -141,10 +142,9 @@ class SharedMemory(_std.SharedMemory):
         # Others may have that name: then it must not be registered here even for a moment, in which this process might
         # be killed.
         with resource_tracker.naming():
-            if _cmp.segment_exists(name):
-                self._open(name, size, reserve)  # raises
-            else:
-                self._create(name, size, reserve)
+            if _cmp.segment_exists(name):  # not tried: if it goes just now, what is made would not be registered
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+            self._create(name, size, reserve)
 
     def _create(self, name, size, reserve):
         # Registered first: killed in between, it leaves a name that nobody has, which harms nothing.

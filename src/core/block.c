@@ -420,6 +420,11 @@ static void sweep_for_left(void)
     cmp_process_unlock();
 }
 
+bool cmp_block_is_unsettled(void)
+{
+    return load_relaxed(&n_left) > WARM_EXTENTS || load_relaxed(&n_freed) > LOOK_AFTER;
+}
+
 void cmp_block_settle(void)
 {
     if (load_relaxed(&n_left) > WARM_EXTENTS)

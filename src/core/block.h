@@ -84,8 +84,10 @@ void cmp_block_freed(struct cmp_view *v, uint32_t index);
 void cmp_block_left(struct cmp_big *big);
 void cmp_block_swept(void);
 
-/* Sweep, and give back, where it may be too much.  Without the process lock.  */
+/* Sweep, and give back, where it may be too much: a second for some GB.  Without the process
+   lock.  And whether it may be.  */
 void cmp_block_settle(void);
+bool cmp_block_is_unsettled(void);
 
 /* What extent e is, if a big object names it, else 0: for cmp_extent_recover.  The word of
    e itself where that cannot be told now.  Requires the process lock.  */

@@ -156,9 +156,7 @@ static int take_cell(struct cmp_view *v, uint32_t index, cmp_ref *ref)
     struct cmp_hold *h = cmp_view_hold(v, index);
     if (h->count > 0)
         return -EAGAIN; /* damage: it was freed under us */
-    int rc = cmp_slab_commit(v, index);
-    if (rc == 0)
-        rc = cmp_held_set(s, index);
+    int rc = cmp_held_set(s, index);
     if (rc < 0)
         return rc;
     CMP_HOOK("object.create.bit");
@@ -171,7 +169,7 @@ static int take_cell(struct cmp_view *v, uint32_t index, cmp_ref *ref)
     CMP_HOOK("object.create.live");
     hold_first(h, fork_number);
     *ref = ref_of(gen, index);
-    rc = cmp_slab_commit(v, index); /* its pages may have been given back meanwhile */
+    rc = cmp_slab_commit(v, index); /* not before: another may be giving its pages back */
     if (rc < 0)
         drop_locked(*ref);
     return rc;
@@ -236,12 +234,18 @@ int cmp_object_hold(cmp_ref ref)
     return h == NULL ? -EINVAL : 0;
 }
 
-void cmp_object_drop(cmp_ref ref)
+bool cmp_object_drop_first(cmp_ref ref)
 {
     cmp_process_lock();
     drop_locked(ref);
     cmp_process_unlock();
-    cmp_block_settle();
+    return cmp_block_is_unsettled();
+}
+
+void cmp_object_drop(cmp_ref ref)
+{
+    if (cmp_object_drop_first(ref))
+        cmp_block_settle();
 }
 
 void cmp_object_drop_locked(cmp_ref ref)

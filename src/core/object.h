@@ -69,6 +69,9 @@ int cmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cel
 int cmp_object_hold(cmp_ref ref);
 void cmp_object_drop(cmp_ref ref);
 
+/* drop, but for what may take a while: true if there is some, for cmp_block_settle.  */
+bool cmp_object_drop_first(cmp_ref ref);
+
 /* A reference leaves for an unknown reader: keep the object as long as this
    process lives.  0; -EINVAL: this process does not hold it.  */
 int cmp_object_pin(cmp_ref ref);

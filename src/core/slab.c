@@ -243,7 +243,7 @@ void cmp_slab_uncommit(struct cmp_view *v, uint32_t index)
     size_t begin = (size_t)((char *)cmp_view_cell(v, index) - cmp_arena_base);
     size_t end = (begin + v->cell_bytes) / PAGE_BYTES * PAGE_BYTES; /* the rest is others' too */
     begin = (begin + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-    /* SYNC seq_cst: before the cell is free again; pairs with take_cell's second look. */
+    /* SYNC seq_cst: before the cell is free again; pairs with take_cell's look. */
     and64_seqcst(&v->slab->committed[j / 64], ~(UINT64_C(1) << (j % 64)));
     CMP_HOOK("slab.uncommit.bit");
     if (begin < end)

@@ -66,7 +66,8 @@ struct cmp_slab {
     cmp_word cell_bytes; /* with the type it decides the rest of the layout */
     cmp_word cursor;     /* where the next process looks for free cells; any value is right */
     uint32_t reserved[13];
-    cmp_word64 committed[CMP_CELLS_MAX / 64]; /* large cells: whose pages are allocated */
+    cmp_word64 committed[CMP_CELLS_MAX / 64]; /* large cells: whose pages are allocated; the bit
+                                                 changes by who has brought the cell to life */
 };
 _Static_assert(sizeof(struct cmp_slab) == 192, "shared layout");
 
@@ -150,7 +151,8 @@ bool cmp_slab_sweep(uint64_t n);
 /* That cell is free: have it used again soon.  */
 void cmp_slab_freed(struct cmp_view *v, uint32_t index);
 
-/* Have the pages of a cell allocated.  0 or -errno.  */
+/* Have the pages of a cell allocated that this process has brought to life: so what is said
+   of them and what they are changes in one process at a time.  0 or -errno.  */
 int cmp_slab_commit(struct cmp_view *v, uint32_t index);
 
 /* Whether that cell has pages of its own, which can be given back; and do so, of a cell that

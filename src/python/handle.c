@@ -8,14 +8,10 @@
 #include <string.h>
 #include <structmember.h>
 #include "../core/arena.h"
+#include "../core/block.h"
 
 #define ID_BYTES 16
 #define STATE_SIZE 3
-
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_BEGIN_CRITICAL_SECTION(object) {
-#define Py_END_CRITICAL_SECTION() }
-#endif
 
 static inline struct pycmp_handle *handle_of(PyObject *self)
 {
@@ -96,6 +92,16 @@ int pycmp_handle_clear(PyObject *self)
     return 0;
 }
 
+/* Giving back takes a while, in which other threads go on. */
+static void drop(cmp_ref ref)
+{
+    if (!cmp_object_drop_first(ref))
+        return;
+    Py_BEGIN_ALLOW_THREADS
+    cmp_block_settle();
+    Py_END_ALLOW_THREADS
+}
+
 void pycmp_handle_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
@@ -106,7 +112,7 @@ void pycmp_handle_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     Py_CLEAR(h->dict);
     if (h->cell != NULL)
-        cmp_object_drop(h->ref);
+        drop(h->ref);
     type->tp_free(self);
     Py_DECREF(type);
 }

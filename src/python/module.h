@@ -7,6 +7,11 @@
 #include <stdbool.h>
 #include "../core/cmp.h"
 
+#if PY_VERSION_HEX < 0x030D0000 /* the GIL does it */
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 typedef struct {
     PyTypeObject *IdentityType;
     PyTypeObject *RedirectType;

@@ -1,9 +1,11 @@
 /* block.c -- blocks made, handed on, dropped, given back.
 
    What a trial asks is: are the bytes of every block its own, to the last; does every extent
-   that no living block has come back, all zeroes (cmp_check looks who names which); can the
-   next one be made.  */
+   that no living block has come back, all zeroes (cmp_check looks who names which); have the
+   cells of small ones the pages that they are said to have; can the next one be made.  */
+#include <sys/stat.h>
 #include "../../src/core/block.h"
+#include "../../src/core/slab.h"
 #include "objects.h"
 
 #define SMALL ((size_t)50000)
@@ -137,6 +139,30 @@ static void check_extents(void)
         violation("%u extents are in blocks, and the director has %u", n, n_mine);
 }
 
+static long n_pages(void)
+{
+    struct stat st;
+    return fstat(cmp_family_fd(), &st) < 0 ? -1 : (long)st.st_blocks;
+}
+
+/* A cell that is said to have its pages is used without a look: allocating them again must
+   add none. */
+static void check_pages(void)
+{
+    cmp_process_lock();
+    for (uint32_t i = 0; i < cmp_slab_count(); i++) {
+        struct cmp_view *v = cmp_slab_view(i);
+        for (uint32_t j = 0; v->type == CMP_TYPE_BLOCK && j < v->count; j++) {
+            size_t at = (size_t)((char *)cmp_view_cell(v, j) - (char *)v->slab);
+            long before = n_pages();
+            if (cmp_slab_has_pages(v, j) &&
+                (cmp_extent_commit(v->extent, at, v->cell_bytes) < 0 || n_pages() != before))
+                violation("cell %d of slab %d lacks pages", (int)j, (int)i);
+        }
+    }
+    cmp_process_unlock();
+}
+
 static void aftermath(void)
 {
     if (second_dies_too()) {
@@ -145,6 +171,7 @@ static void aftermath(void)
     }
     if (cmp_sweep() < 0)
         violation("sweep failed");
+    check_pages();
     check_mine();
     check_new();
     check_extents();
@@ -291,18 +318,18 @@ static void trim_stopped(int n, int small)
     aftermath();
 }
 
-/* A maker stands at each point, while others give back and make. */
-static void create_stopped(int warm, int b)
+/* A maker stands at each point, while others make the same and give back. */
+static void create_stopped(int warm, int small)
 {
-    (void)b;
-    wanted = BIG;
+    wanted = small ? SMALL : BIG;
     fill_headers(N_FILLED);
     keep_blocks();
-    leave_warm(warm, BIG);
+    leave_warm(warm, wanted);
     struct actor *v = spawn_victim(maker);
     stop_here(v);
     cmp_sweep();
     check_new();
+    leave_warm(N_BLOCKS, wanted);
     cmp_block_trim(0);
     release_actor(v);
     settle(NULL);
@@ -374,6 +401,8 @@ static const struct scenario list[] = {
     {"block: give back, small, stopped while it is wanted", trim_stopped, 3, 1, 3, 0, 0},
     {"block: create, stopped while others give back", create_stopped, 0, 0, 5, 0, 0},
     {"block: recycle, stopped while others give back", create_stopped, 2, 0, 3, 0, 0},
+    {"block: create small, stopped while others give back", create_stopped, 0, 1, 3, 0, 0},
+    {"block: recycle small, stopped while others give back", create_stopped, 2, 1, 3, 0, 0},
     {"block: recover", recover, 0, 0, 17, 1, 0},
     {"block: recover, stopped while others go on", recover_stopped, 0, 0, 17, 0, 0},
 };

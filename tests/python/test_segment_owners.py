@@ -3,17 +3,20 @@
 A program of its own stands for a family: its stderr is the tracker's too, and must stay empty unless something was
 really left to the tracker.
 """
+import fcntl
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 from crew import run_program
 
 import cmp
-from cmp import resource_tracker
+from cmp import _cmp, resource_tracker
 from cmp.shared_memory import SharedMemory
 from conftest import wait_until
 
@@ -363,6 +366,47 @@ else:
     os.unlink("/dev/shm/cmp_test_stranger")
 
 
+def test_a_segment_that_goes_just_when_it_is_found():
+    """Then nothing must be made: it would not be registered."""
+    with mock.patch.object(_cmp, "segment_exists", lambda name: True), pytest.raises(FileExistsError) as caught:
+        SharedMemory("cmp_test_gone", create=True, size=1)
+    assert caught.value.filename == "/cmp_test_gone" and not exists("cmp_test_gone")
+
+
+def test_a_name_that_is_used_again_while_those_that_are_gone_are_looked_for():
+    memory = SharedMemory("cmp_test_again", create=True, size=1)
+    looks = []
+
+    def look(name):
+        looks.append(resource_tracker._naming._is_owned())
+        return len(looks) > 1 and exists(name)
+
+    with mock.patch.object(_cmp, "segment_exists", look):
+        resource_tracker._forget_gone()
+    assert "/cmp_test_again" in resource_tracker._registered and looks[:2] == [False, True]
+    memory.unlink()
+
+
+def is_refused_the_naming_lock():
+    pid = os.fork()
+    if pid == 0:
+        try:
+            fcntl.lockf(resource_tracker.getfd(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os._exit(1)
+        except OSError:
+            os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def test_naming_within_naming_leaves_the_outer_one_alone_in_the_family():
+    """As a signal handler or __del__ may do it."""
+    with resource_tracker.naming():
+        assert is_refused_the_naming_lock()
+        SharedMemory("cmp_test_within", create=True, size=1).unlink()
+        assert is_refused_the_naming_lock()
+    assert not is_refused_the_naming_lock()
+
+
 def churn(name, ready):
     """Create, attach and unlink, until killed."""
     ready.set()
@@ -409,6 +453,78 @@ def test_a_family_killed_at_any_moment_leaves_nothing(tmp_path, method):
         process.send_signal(signal.SIGKILL)
         process.communicate()  # until its tracker has ended, too
         assert wait_until(lambda: set(os.listdir("/dev/shm")) <= before)
+
+
+KILLED_AT = """
+import ctypes, os, signal, struct, sys
+from cmp import resource_tracker
+from cmp.shared_memory import SharedMemory
+
+CALLS = dict(write=1, close=3, fstat=5, lstat=6, mmap=9, fcntl=72, ftruncate=77, unlink=87, fstatfs=138, openat=257,
+             newfstatat=262, unlinkat=263, fallocate=285)
+libc = ctypes.CDLL(None)
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+def die_before(call):
+    # Load its number; if it is that one, SECCOMP_RET_KILL_PROCESS, else SECCOMP_RET_ALLOW.
+    steps = (0x20, 0, 0, 0), (0x15, 0, 1, CALLS[call]), (6, 0, 0, 0x80000000), (6, 0, 0, 0x7fff0000)
+    filter = b"".join(struct.pack("HBBI", *step) for step in steps)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(Program(len(steps), filter)), 0, 0):
+        os._exit(77)
+
+def is_killed(call, use):
+    pid = os.fork()
+    if pid == 0:
+        die_before(call)
+        use()
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 77:
+        print("refused")
+        sys.exit()
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGSYS, status
+    return status != 0
+
+resource_tracker.ensure_running()
+theirs = SharedMemory("cmp_test_at", create=True, size=1000)
+theirs.buf[:5] = b"there"
+killed = set()
+for call in CALLS:
+    for number, options in enumerate(({}, {"reserve": True}, {"name": None})):
+        name = f"cmp_test_at_{call}{number}"
+        if is_killed(call, lambda: SharedMemory(**{"name": name, "create": True, "size": 5000, **options})):
+            killed.add(("create", call))
+    for options in ({}, {"reserve": True}):
+        if is_killed(call, lambda: SharedMemory("cmp_test_at", **options)):
+            killed.add(("attach", call))
+    assert SharedMemory("cmp_test_at").buf[:5] == b"there"
+    for name in (f"cmp_test_at_{call}", None):
+        made = SharedMemory(name, create=True, size=1)
+        if is_killed(call, made.unlink):
+            killed.add(("unlink", call))
+for what, calls in (("create", "write openat fstatfs ftruncate fallocate mmap"), ("attach", "openat fallocate mmap"),
+                    ("unlink", "write")):
+    assert {(what, call) for call in calls.split()} <= killed, killed
+assert killed & {("unlink", "unlink"), ("unlink", "unlinkat")}
+SharedMemory("cmp_test_at_more", create=True, size=1)  # no lock is held by the dead
+print("killed", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system calls are that machine's")
+def test_killed_before_each_system_call(tmp_path):
+    """Creating, attaching, unlinking: between two of them nothing happens that others see."""
+    before = set(os.listdir("/dev/shm"))
+    (tmp_path / "family.py").write_text(KILLED_AT)
+    ran = subprocess.run([sys.executable, "family.py"], cwd=tmp_path, capture_output=True, text=True, timeout=50,
+                         env=WITH_TESTS)
+    if ran.stdout == "refused\n":
+        pytest.skip("seccomp is not allowed here")
+    assert ran.stdout == "killed\n", ran.stderr
+    assert wait_until(lambda: set(os.listdir("/dev/shm")) <= before)
 
 
 # SharedMemoryManager

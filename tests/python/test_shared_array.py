@@ -112,8 +112,9 @@ VIEWS = {
     "view of a view": lambda a: a[1:].T[2:][::-1],
     "field": lambda a: a.view([("x", "i4"), ("y", "i4")])["y"],
     "sliding window": lambda a: np.lib.stride_tricks.sliding_window_view(a, 2, axis=1),
+    "memoryview": lambda a: np.asarray(memoryview(a)[1:]),
+    "frombuffer": lambda a: np.frombuffer(a, "i8")[3:],
     "as_strided": lambda a: np.lib.stride_tricks.as_strided(a, (3, 3), (8, 16)),
-    "through a memoryview": lambda a: np.asarray(memoryview(a)[1:]),
     "frombuffer of a memoryview": lambda a: np.frombuffer(memoryview(a)[2:], "i8"),
 }
 
@@ -169,6 +170,22 @@ def test_all_other_arrays_travel_as_copies(protocol):
             before = made.tobytes()
             same.fill(same.flat[0] if made.dtype.names else 77)
             assert made.tobytes() == before
+
+
+def test_two_threads_may_find_numpy_at_once(monkeypatch):
+    """The later one must not take cmp's own reducer for what was there before."""
+    cmp.shared_array(1)
+    monkeypatch.setattr(cmp.arrays, "_np", None)
+    cmp.shared_array(1)
+    assert travel(np.arange(3)).tolist() == [0, 1, 2]
+
+
+def test_an_array_whose_memoryview_was_released_travels_as_a_copy():
+    cmp.shared_array(1)
+    view = memoryview(bytearray(b"abc"))
+    made = np.ndarray(3, "u1", buffer=view)
+    view.release()
+    assert travel(made).tobytes() == b"abc"
 
 
 def test_out_of_band_buffers_as_ever():

@@ -219,6 +219,22 @@ def test_before_init(name):
     raises(RuntimeError, made.__init__, cmp.RawValue("i"))
 
 
+def test_initialised_in_the_middle_of_init():
+    """What runs Python code there must not mix two objects in one."""
+    made = cmp.sharedctypes.Synchronized.__new__(cmp.sharedctypes.Synchronized)
+
+    class Lock(CountingLock):
+        def __getattribute__(self, name):
+            if name == "acquire" and not hasattr(made, "_obj"):
+                made.__init__(cmp.RawValue("i", 5))
+            return super().__getattribute__(name)
+
+    before = sys.getrefcount(lock := Lock())
+    raises(RuntimeError, made.__init__, cmp.RawValue("d", 7), lock)
+    assert made.value == 5 and type(made.get_lock()) is cmp.synchronize.RLock
+    assert sys.getrefcount(lock) == before
+
+
 # Locks
 
 class CountingLock:
