@@ -11,10 +11,10 @@ import threading
 import time
 
 import pytest
-from conftest import wait_until
 from crew import go_on, run_program, running, stop, wait_asleep
 
 import cmp
+from conftest import wait_until
 
 
 class Wait:
