@@ -27,7 +27,7 @@ _O_CREX = os.O_CREAT | os.O_EXCL
 
 def _make_filename():
     """A name that nobody is likely to have."""
-    return _SHM_NAME_PREFIX + os.urandom(4).hex()
+    return _SHM_NAME_PREFIX + os.urandom(8).hex()
 
 
 # The codes of ShareableList for what is stored as bytes.
