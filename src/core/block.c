@@ -179,15 +179,6 @@ static int create_fresh(uint32_t n, struct cmp_view **v, cmp_ref *ref)
     return rc;
 }
 
-/* Everything that can be given up, after an allocation has failed.  */
-static bool make_room(void)
-{
-    cmp_process_lock();
-    bool swept = cmp_sweep_if_any() > 0;
-    cmp_process_unlock();
-    return cmp_block_trim(0) > 0 || swept;
-}
-
 static bool is_short(int rc)
 {
     return rc == -ENOMEM || rc == -EFBIG;
@@ -207,7 +198,7 @@ static int create_big(size_t bytes, bool zero, cmp_ref *ref, void **cell, void *
     bool used = rc == 0;
     if (rc == -EAGAIN)
         rc = create_fresh(n, &v, ref);
-    if (is_short(rc) && make_room())
+    if (is_short(rc) && cmp_block_make_room())
         rc = create_fresh(n, &v, ref);
     cmp_block_settle();
     if (rc < 0)
@@ -423,6 +414,14 @@ static void sweep_for_left(void)
 bool cmp_block_is_unsettled(void)
 {
     return load_relaxed(&n_left) > WARM_EXTENTS || load_relaxed(&n_freed) > LOOK_AFTER;
+}
+
+bool cmp_block_make_room(void)
+{
+    cmp_process_lock();
+    bool swept = cmp_sweep_if_any() > 0;
+    cmp_process_unlock();
+    return cmp_block_trim(0) > 0 || swept;
 }
 
 void cmp_block_settle(void)

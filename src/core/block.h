@@ -72,6 +72,10 @@ int cmp_block_take(cmp_ref ref, size_t bytes, void **data);
    cells too.  How many extents and cells. */
 uint32_t cmp_block_trim(size_t keep_bytes);
 
+/* An allocation has failed: sweep, and give back all that is kept.  Whether there may be room
+   now.  Without the process lock.  */
+bool cmp_block_make_room(void);
+
 /* Verify that extents and objects name each other; say() once for each thing that is
    wrong.  How many.  For cmp_check.  */
 int cmp_block_check(void (*say)(void *arg, const char *what), void *arg);

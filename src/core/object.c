@@ -215,8 +215,8 @@ int cmp_object_create(enum cmp_type type, size_t bytes, cmp_ref *ref, void **cel
     if (cell_bytes == 0 || (uint32_t)type - 1 >= CMP_N_TYPES - 1)
         return -EINVAL;
     rc = create(type, cell_bytes, ref, cell);
-    /* What blocks keep for later is needed now. */
-    if ((rc == -ENOMEM || rc == -EFBIG) && cmp_block_trim(0) > 0)
+    /* What blocks keep for later is needed now, and what waits for a sweep. */
+    if ((rc == -ENOMEM || rc == -EFBIG) && cmp_block_make_room())
         rc = create(type, cell_bytes, ref, cell);
     return rc;
 }

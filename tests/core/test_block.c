@@ -251,14 +251,45 @@ static void test_kept_for_others(void)
     check();
 }
 
-static void test_full_shm(void)
+/* Have the arena lie in a /dev/shm of that size; false: that takes root. */
+static bool is_shm_small(const char *size)
 {
     if (unshare(CLONE_NEWNS) < 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=24m") < 0)
-        return;
+        mount("tmpfs", "/dev/shm", "tmpfs", 0, size) < 0)
+        return false;
     cmp_platform_pretend(CMP_LACKS_MEMFD);
-    fill_up(3 * MIB, -ENOMEM);
+    return true;
+}
+
+static void test_full_shm(void)
+{
+    if (is_shm_small("size=24m"))
+        fill_up(3 * MIB, -ENOMEM);
+}
+
+/* Nothing but what waits for a sweep is in the way, of a cell that only lacks its pages. */
+static void test_left_in_the_way(void)
+{
+    enum { MOST = 2000 };
+    static struct held b[MOST];
+    if (!is_shm_small("size=2m"))
+        return;
+    struct held first = get(20 * KIB);
+    int n = 0;
+    for (size_t bytes = 200 * KIB; bytes > KIB; bytes /= 2)
+        while (n < MOST && create(&b[n], bytes, true) == 0)
+            CHECK_EQ(cmp_object_pin(b[n++].ref), 0);
+    CHECK(n > 5 && n < MOST);
+    for (int i = 0; i < n; i++) {
+        cmp_object_drop(b[i].ref);
+        cmp_object_drop(b[i].ref);
+    }
+    fill(&first, 1);
+    struct held second = get(20 * KIB);
+    fill(&second, 2);
+    CHECK(is_full_of(&first, 1));
+    check();
 }
 
 /* The program has closed the descriptor, and the file can be no longer: what is in it. */
@@ -513,8 +544,8 @@ int main(void)
     stage = shared(sizeof *stage);
     void (*const tests[])(void) = {
         test_contents, test_too_much, test_again, test_given_back, test_many, test_file_limit,
-        test_file_limit_small, test_kept_for_others, test_full_shm, test_no_descriptor,
-        test_locked_memory, test_children,
+        test_file_limit_small, test_kept_for_others, test_full_shm,
+        test_left_in_the_way, test_no_descriptor, test_locked_memory, test_children,
         test_swept_in_time, test_swept_and_given_back, test_take, test_forged, test_at_once,
         show_costs,
     };
