@@ -92,7 +92,8 @@ static int find_size(Segment *self, const struct wish *wish)
         return raise_named(rc, wish->name);
     if (bytes == 0) {
         PyErr_Format(PyExc_ValueError,
-                     "the shared memory %s is empty: who created it has given it no size (yet)",
+                     "the shared memory %s is empty: who created it has given it no size (yet); "
+                     "if that process was killed, unlink the file of that name in /dev/shm",
                      wish->name);
         return -1;
     }
