@@ -10,7 +10,6 @@ Code written for multiprocessing takes names back that it has only attached to, 
 to a segment of its own does nothing.
 """
 import contextlib
-import fcntl
 import os
 import threading
 from multiprocessing import resource_tracker as _std
@@ -140,26 +139,14 @@ def _forget_if_gone(name):
             forget(name)
 
 
-@contextlib.contextmanager
 def naming():
-    """Alone in the family, as far as it shares a tracker: what happens to a name and what the tracker is told agree.
+    """`with naming():` alone in the family, as far as it shares a tracker: what happens to a name and what the tracker
+    is told agree.
 
     Else one process that loses a race for a name might take back what the winner has registered. The lock is on the
     pipe to the tracker, which is that family's; the kernel frees it when its holder is killed.
     """
-    within = _naming._is_owned()  # a signal handler, or __del__: the outer one has the lock, and keeps it
-    with _naming:
-        if within:
-            yield
-            return
-        pipe = _tracker._fd if is_running() else getfd()
-        with contextlib.suppress(OSError):  # closed by the program: then without
-            fcntl.lockf(pipe, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # ... or the tracker was started anew
-                fcntl.lockf(pipe, fcntl.LOCK_UN)
+    return _cmp.Naming(_naming, _tracker._fd if is_running() else getfd())
 
 
 def is_running():

@@ -14,7 +14,7 @@
 
 /* Pages are allocated in pieces, since the kernel takes back the whole piece when a signal
    comes in between.  */
-#define PIECE (UINT64_C(64) << 20)
+#define PIECE (UINT64_C(1) << 20)
 
 struct path {
     char text[sizeof FOLDER + NAME_MAX];
@@ -121,4 +121,21 @@ int cmp_segment_map(int fd, size_t bytes, void **base)
 void cmp_segment_unmap(void *base, size_t bytes)
 {
     munmap(base, bytes);
+}
+
+static struct flock all_of_it(short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
+}
+
+int cmp_file_lock(int fd)
+{
+    struct flock lock = all_of_it(F_WRLCK);
+    return fcntl(fd, F_SETLKW, &lock) < 0 ? -errno : 0;
+}
+
+void cmp_file_unlock(int fd)
+{
+    struct flock lock = all_of_it(F_UNLCK);
+    fcntl(fd, F_SETLK, &lock);
 }

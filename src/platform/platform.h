@@ -294,6 +294,11 @@ int cmp_segment_reserve(int fd, uint64_t bytes, uint64_t *done);
 int cmp_segment_map(int fd, size_t bytes, void **base);
 void cmp_segment_unmap(void *base, size_t bytes);
 
+/* Lock the file, against other processes, and wait for it; whoever dies or closes a
+   descriptor of it gives its lock up.  0; -EINTR: call again; or -errno.  */
+int cmp_file_lock(int fd);
+void cmp_file_unlock(int fd);
+
 /* ---- for tests ---------------------------------------------------------------- */
 
 /* Behave as if the system lacked these.  Inherited by fork; also read at start-up

@@ -96,14 +96,15 @@ static int module_exec(PyObject *mod)
         add_type(mod, &pycmp_redirect_spec, &st->RedirectType, NULL) < 0 ||
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
         add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
+        add_type(mod, &pycmp_naming_spec, &st->NamingType, NULL) < 0 ||
         add_families(mod, st) < 0 || add_warning(mod, st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
 
 #define OBJECTS(do) \
-    do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(HandleType) do(LockType) \
-    do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
+    do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(NamingType) do(HandleType) \
+    do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
     do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
     do(GuardedStringType) do(OwnerDiedWarning)
 

@@ -17,6 +17,7 @@ typedef struct {
     PyTypeObject *RedirectType;
     PyTypeObject *EmbryoType;
     PyTypeObject *SegmentType;
+    PyTypeObject *NamingType;
     PyTypeObject *HandleType; /* the base of those that follow */
     PyTypeObject *LockType;
     PyTypeObject *RLockType;
@@ -45,6 +46,7 @@ extern PyStructSequence_Desc pycmp_identity_desc;
 extern PyType_Spec pycmp_redirect_spec;
 extern PyType_Spec pycmp_embryo_spec;
 extern PyType_Spec pycmp_segment_spec;
+extern PyType_Spec pycmp_naming_spec;
 extern PyType_Spec pycmp_handle_spec;
 extern PyType_Spec pycmp_lock_spec;
 extern PyType_Spec pycmp_rlock_spec;

@@ -1,9 +1,12 @@
 """SharedMemory: who cleans up and who does not, views that outlive close(), what is refused, and other programs."""
+import contextlib
 import ctypes
+import fcntl
 import gc
 import itertools
 import os
 import pickle
+import signal
 import sys
 import threading
 from multiprocessing import shared_memory as std
@@ -208,11 +211,23 @@ def stopping_at(line, modules):
     return trace
 
 
+def others_may_name():
+    """Whether another process of the family may create or unlink a segment with a name."""
+    if (pid := os.fork()) == 0:
+        try:
+            fcntl.lockf(resource_tracker.getfd(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 @pytest.mark.parametrize("name", [None, "cmp_test_stop"])
 @pytest.mark.parametrize("call", ["create", "unlink"])
 def test_a_signal_handler_may_raise_at_any_line(call, name):
     """Nothing is left then that the tracker does not know."""
     resource_tracker.ensure_running()
+    assert others_may_name()
     gc.collect()
     before, descriptors = set(os.listdir("/dev/shm")), open_descriptors()
     old = sys.gettrace()
@@ -234,14 +249,62 @@ def test_a_signal_handler_may_raise_at_any_line(call, name):
             assert "/" + left in resource_tracker._registered
             _cmp.unlink_segment("/" + left)
             resource_tracker.forget("/" + left)
-        while resource_tracker._naming._is_owned():  # a tracer also raises where no signal handler runs: leaving `with`
-            resource_tracker._naming.release()
+        assert resource_tracker._naming.acquire(blocking=False)
+        resource_tracker._naming.release()
+        assert others_may_name(), line
         if finished:
             break
     assert line > 5
     del made
     gc.collect()
     assert open_descriptors() == descriptors
+
+
+def test_naming_may_be_nested():
+    """A signal handler may create a segment with a name while one is being created."""
+    with resource_tracker.naming():
+        with resource_tracker.naming():
+            assert not others_may_name()
+        assert not others_may_name()
+    assert others_may_name()
+
+
+@pytest.mark.parametrize("answer", [None, ValueError])
+def test_a_wait_for_a_name_may_be_interrupted(answer):
+    """By a handler that raises: then nothing is held; else the wait goes on."""
+    calls = []
+
+    def handler(*_):
+        calls.append(None)
+        if answer:
+            raise answer
+        if len(calls) == 3:
+            os.write(go, b"x")
+
+    old = signal.signal(signal.SIGALRM, handler)
+    (end, go), (ready, said) = os.pipe(), os.pipe()
+    resource_tracker.ensure_running()
+    if (pid := os.fork()) == 0:
+        os.close(go)
+        with resource_tracker.naming():
+            os.write(said, b"x")
+            os.read(end, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    with pytest.raises(answer) if answer else contextlib.nullcontext():
+        with resource_tracker.naming():
+            assert not answer
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+    if answer:
+        os.write(go, b"x")
+    assert os.waitpid(pid, 0)[1] == 0
+    assert resource_tracker._naming.acquire(blocking=False)
+    resource_tracker._naming.release()
+    assert others_may_name()
+    for descriptor in (end, go, ready, said):
+        os.close(descriptor)
 
 
 # A full /dev/shm
