@@ -18,8 +18,10 @@
 #include "linux.h"
 
 #define NAP_NS 200000
-#define CHILD_NAPS 500                /* 100 ms, plus what the scheduler adds */
-#define BOUND_NS INT64_C(180000000)   /* how long a look may take */
+#define CHILD_NAPS 2000               /* 400 ms, plus what the scheduler adds */
+#define SLEEP_NS INT64_C(50000000)    /* what is not woken by a death in this time never is, */
+#define BOUND_NS INT64_C(2000000000)  /* but the death may be late on a busy machine */
+#define TRIES 3                       /* a death may fall between two sleeps, or before the first */
 
 /* What parent and child share: one page. */
 struct stage {
@@ -130,30 +132,47 @@ static void die_holding(struct stage *s, uint32_t value, bool listed)
     kill_hard((pid_t)syscall(SYS_getpid));
 }
 
-/* 1 if the child's death woke us from the word, 0 if not, -errno of the child. */
-static int sleep_until_death(struct stage *s, bool listed)
+static bool has_ended(pid_t child)
 {
-    int64_t deadline_ns = cmp_now_ns() + BOUND_NS;
-    int rc;
+    siginfo_t info = {0};
+    return syscall(SYS_waitid, P_PID, child, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) == 0 &&
+           info.si_pid == child;
+}
 
+/* 0 once the scene is set; 1 if it is not in time; -errno of the child. */
+static int await_scene(struct stage *s, int64_t bound_ns)
+{
     /* SYNC acquire: pairs with the store of ready in die_holding; then word and
        entry are as the child wants them. */
     while (!load_acquire(&s->ready)) {
-        if (conclusion(s) < 0 || cmp_now_ns() > deadline_ns)
+        if (conclusion(s) < 0)
             return conclusion(s);
+        if (cmp_now_ns() > bound_ns)
+            return 1;
         nap();
     }
+    return 0;
+}
+
+/* 1 if the child's death woke us from the word, 0 if not, -errno of the child. */
+static int sleep_until_death(struct stage *s, pid_t child, bool listed)
+{
+    int64_t bound_ns = cmp_now_ns() + BOUND_NS;
+    int rc = await_scene(s, bound_ns);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     uint32_t value = load_relaxed(&s->word);
     do
-        rc = linux_futex_wait(&s->word, value, deadline_ns);
-    while (rc == -EINTR);
+        rc = linux_futex_wait(&s->word, value, cmp_now_ns() + SLEEP_NS);
+    while (rc == -EINTR || (rc == -ETIMEDOUT && !has_ended(child) && cmp_now_ns() < bound_ns));
     if (rc < 0 && rc != -EAGAIN)
         return rc == -ETIMEDOUT ? 0 : rc;
     /* SYNC seq_cst: pairs with the kernel's marking of the word, before its wake. */
     return !listed || (load_seqcst(&s->word) & FUTEX_OWNER_DIED) != 0;
 }
 
-static int try_death_wake(struct stage *s, uint32_t value, bool listed)
+static int try_death_wake_once(struct stage *s, uint32_t value, bool listed)
 {
     *s = (struct stage){0};
     pid_t child = spawn();
@@ -163,9 +182,17 @@ static int try_death_wake(struct stage *s, uint32_t value, bool listed)
     }
     if (child < 0)
         return child;
-    int rc = sleep_until_death(s, listed);
+    int rc = sleep_until_death(s, child, listed);
     kill_hard(child);
     await(child, NULL);
+    return rc;
+}
+
+static int try_death_wake(struct stage *s, uint32_t value, bool listed)
+{
+    int rc = 0;
+    for (int i = 0; i < TRIES && rc == 0; i++)
+        rc = try_death_wake_once(s, value, listed);
     return rc;
 }
 
