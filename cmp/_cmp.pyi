@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
 from _typeshed import structseq
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex
@@ -57,12 +57,13 @@ class Embryo:
     def sent(self) -> None: ...
 
 @final
-class Segment(Buffer):
+class Segment:
     """One mapping of a named segment of shared memory."""
 
     fd: int
     def __new__(cls, name: str, flags: int, mode: int, size: SupportsIndex | None, reserve: bool, /) -> Segment: ...
     def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
     def close(self) -> None: ...
 
 @disjoint_base
