@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
 from _typeshed import structseq
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex
@@ -57,7 +57,7 @@ class Embryo:
     def sent(self) -> None: ...
 
 @final
-class Segment(Buffer):
+class Segment:
     """One mapping of a named segment of shared memory."""
 
     fd: int
