@@ -5,10 +5,11 @@ import threading
 import time
 
 import pytest
-from crew import running, wait_asleep
+from crew import asleep, running, wait_asleep
 from test_waits import WAITS, BarrierWait, ConditionOnLockWait, RLockWait, name_of
 
 import cmp
+from conftest import wait_until
 
 UNBROKEN = [kind for kind in WAITS if kind is not BarrierWait]  # an exception breaks the barrier that it leaves
 
@@ -33,8 +34,9 @@ def handle():
 
 
 def signal_soon(*pauses, signum=signal.SIGUSR1):
-    """Have this process get the signal after each pause; the main thread waits meanwhile."""
+    """Have this process get the signal after each pause, the first one once the main thread sleeps."""
     def send():
+        wait_until(lambda: asleep(os.getpid()))
         for pause in pauses:
             time.sleep(pause)
             os.kill(os.getpid(), signum)
