@@ -14,6 +14,7 @@ import pytest
 from crew import go_on, run_program, running, stop, wait_asleep
 
 import cmp
+from conftest import wait_until
 
 
 class Wait:
@@ -101,6 +102,7 @@ class ConditionWait(Wait):
             return self.made.wait(timeout)
 
     def end(self):
+        wait_until(self.made._n_waiting)  # a notify comes too early where nobody waits yet
         with self.made:
             self.made.notify_all()
 
