@@ -387,10 +387,10 @@ static void recover_stopped(int a, int b)
 }
 
 static const struct scenario list[] = {
-    {"block: create and drop, small", create, FRESH, 1, 3, 1, 0},
+    {"block: create and drop, small", create, FRESH, 1, 5, 1, 0},
     {"block: create and drop, small, the first", create, FIRST, 1, 5, 0, 0},
     {"block: create and drop, the first big one", create_first, 0, 0, 7, 0, 0},
-    {"block: create and drop", create, FRESH, 0, 3, 1, 0},
+    {"block: create and drop", create, FRESH, 0, 5, 1, 0},
     {"block: create and drop, recycled", create, RECYCLED, 0, 3, 1, 0},
     {"block: drop what another made", drop_inherited, 0, 0, 1, 1, 0},
     {"block: drop what another made, small", drop_inherited, 1, 0, 1, 0, 0},

@@ -197,7 +197,7 @@ static void relink(int a, int b)
 }
 
 static const struct scenario list[] = {
-    {"thread: the first one ends with a lock held, 2 wait", first_thread_ends, 0, 2, 3, 0, 0},
+    {"thread: the first one ends with a lock held, 2 wait", first_thread_ends, 0, 2, 7, 0, 0},
     {"thread: killed when the first one has ended, 2 wait", first_thread_ended, 0, 2, 1, 0, 0},
     {"thread: the one that registered has ended, linked again", relink, 0, 2, 7, 0, STRANGERS},
 };
