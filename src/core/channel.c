@@ -88,9 +88,9 @@ int cmp_channel_create(bool duplex, uint32_t cap, cmp_ref ends[2])
 static struct cmp_port port_of(struct cmp_channel_end *end, const struct shape *s, uint32_t putter)
 {
     if (s->n_rings == 1 && putter == 0)
-        return (struct cmp_port){NULL, 0, NULL};
+        return (struct cmp_port){0};
     return (struct cmp_port){ring_at(end->channel, s, s->n_rings == 1 ? 0 : putter), s->cap,
-                             &end->peer};
+                             &end->peer, NULL};
 }
 
 /* The cell of an end, its hold being the caller's. */

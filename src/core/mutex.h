@@ -36,8 +36,9 @@
              dies between its CAS and its second wake.
    Fork      a mutex held by another thread of the parent stays the parent's.
 
-   One at a time per thread besides a seat (side.h), and none while another word is
-   pending: a thread has one pending word.  Never held while Python runs, but for seats.  */
+   One at a time per thread besides a seat (side.h), and in hush_bell of ring.c; none while
+   another word is pending: a thread has one pending word.  Never held while Python runs, but
+   for seats.  */
 #ifndef CMP_MUTEX_H
 #define CMP_MUTEX_H
 

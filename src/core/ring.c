@@ -5,11 +5,14 @@
 
 enum kind { PAD = 1, PLAIN, BLOCK };
 
+#define HUSH_NS INT64_C(10000000)
+
 static struct cmp_spin spin_put, spin_get;
 
 void cmp_ring_init(struct cmp_ring *r)
 {
     memset(r, 0, sizeof *r);
+    store_relaxed(&r->bell, 1);
 }
 
 /* ---- records ----------------------------------------------------------------------------- */
@@ -146,6 +149,18 @@ static int commit_with_refs(struct put *op, uint64_t at, uint64_t end)
     return rc;
 }
 
+/* The byte before the word: killed between them, it leaves a byte too much, not too few. */
+static void strike_bell(const struct cmp_port *p)
+{
+    struct cmp_ring *r = p->ring;
+    /* SYNC seq_cst: both after the commit; pairs with cmp_ring_poll and with hush_bell. */
+    if (p->bell == NULL || load_seqcst(&r->polled) == 0 || load_seqcst(&r->bell) != 0)
+        return;
+    p->bell->strike(p->bell->arg);
+    CMP_HOOK("ring.bell.struck");
+    store_seqcst(&r->bell, 1);
+}
+
 static int put_locked(void *arg)
 {
     struct put *op = arg;
@@ -163,10 +178,14 @@ static int put_locked(void *arg)
     if (at - seen + need > cap)
         return -EAGAIN;
     write_record(op, at);
+    int rc = 0;
     if (op->record.n_refs > 0)
-        return commit_with_refs(op, at, at + need);
-    cmp_side_commit(&r->put, &r->get, at + need);
-    return 0;
+        rc = commit_with_refs(op, at, at + need);
+    else
+        cmp_side_commit(&r->put, &r->get, at + need);
+    if (rc == 0)
+        strike_bell(op->port);
+    return rc;
 }
 
 static uint64_t sum_of(const struct cmp_outgoing *m)
@@ -313,6 +332,45 @@ static int read_record(struct get *op, uint64_t at, const struct record *h)
     return rc;
 }
 
+/* Whether nothing was put since the position of get. */
+static bool is_empty(struct cmp_ring *r)
+{
+    return load64_seqcst(&r->put.at) == load64_relaxed(&r->get.at);
+}
+
+/* The lock of who puts, for one who gets and has his own: no handlers run meanwhile.  */
+static bool lock_both(struct cmp_ring *r)
+{
+    int64_t until_ns = cmp_now_ns() + HUSH_NS;
+    cmp_look_fn look = cmp_wait_look(NULL);
+    int rc;
+    do
+        rc = cmp_mutex_lock(&r->put.lock, until_ns);
+    while (rc == -EINTR);
+    cmp_wait_look(look);
+    return rc == 0 || rc == -EOWNERDEAD;
+}
+
+/* If the ring is empty now, so shall be the descriptor.  With both locks: one who puts might
+   else add his byte for what was got before that.  One who is stopped there is waited for
+   as long as by who gets with a deadline; then his byte stays, until next time.  */
+static void hush_bell(const struct cmp_port *p)
+{
+    struct cmp_ring *r = p->ring;
+    if (p->bell == NULL || load_seqcst(&r->polled) == 0 || !is_empty(r))
+        return;
+    if (!lock_both(r))
+        return;
+    if (is_empty(r)) {
+        /* The word before the bytes, as in strike_bell. */
+        store_seqcst(&r->bell, 0);
+        CMP_HOOK("ring.bell.cleared");
+        p->bell->take(p->bell->arg, p->bell->count(p->bell->arg));
+        CMP_HOOK("ring.bell.taken");
+    }
+    cmp_mutex_unlock(&r->put.lock);
+}
+
 static bool is_damage(int rc)
 {
     return rc == -ESTALE || rc == -EINVAL;
@@ -332,6 +390,7 @@ static int get_locked(void *arg)
     if (rc < 0 && !is_damage(rc))
         return rc;
     cmp_side_commit(&r->get, &r->put, at + length_of(&h));
+    hush_bell(op->port);
     return rc < 0 ? -ESTALE : 0;
 }
 
@@ -382,6 +441,27 @@ int cmp_ring_wait(const struct cmp_port *p, int64_t deadline_ns)
 {
     struct get op = {.port = p};
     return get_turn(&op, has_record, NULL, deadline_ns);
+}
+
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static int hush_locked(void *arg)
+{
+    hush_bell(((struct get *)arg)->port);
+    return 0;
+}
+
+int cmp_ring_poll(const struct cmp_port *p)
+{
+    struct get op = {.port = p};
+    /* SYNC seq_cst: before the look at the ring; pairs with strike_bell. */
+    store_seqcst(&p->ring->polled, 1);
+    CMP_HOOK("ring.poll.said");
+    return get_turn(&op, always, hush_locked, CMP_FOREVER);
 }
 
 static int peek_locked(void *arg)

@@ -4,7 +4,8 @@
                put, get  the two sides (side.h); positions count bytes, and the byte at
                          position p is at p % cap
                has_refs  a record with references was put once: sweeps must look
-               polled, bell  for who tells others by a descriptor; see cmp_ring_bell
+               polled    somebody asks a descriptor whether there are messages, see struct cmp_bell
+               bell      0, or 1: it says so, or the one who puts is about to
              Between get.at and put.at lie records, each at a multiple of 8:
                word 0    bytes32 | tag16 | refs8 | kind8
                refs      so many references, as cmp_object_leave gives them
@@ -59,11 +60,28 @@ struct cmp_ring {
 };
 _Static_assert(sizeof(struct cmp_ring) == 448, "shared layout");
 
+/* How readiness becomes visible outside: a descriptor into which who puts writes a byte, and
+   from which who gets reads.  Called with the lock of the side, so they must not wait; only
+   once the ring is polled.  Whoever puts and whoever gets must have it then.
+   From the beginning one byte must be there.  Then, if the ring is polled and not empty,
+   there is at least one, but for the message of one who was killed between its commit and
+   its byte: the next message brings that.  Where it is empty there is none,
+   but for what a killed one has left, until the next time that it becomes empty.
+   If a process dies: ring.bell.struck, .cleared: a byte too much; ring.bell.taken: as it
+   should be; ring.poll.said: what another one's poll, or get, puts right.  */
+struct cmp_bell {
+    void *arg;
+    void (*strike)(void *arg); /* write one byte, if there is room */
+    int (*count)(void *arg);   /* how many are there to be read */
+    void (*take)(void *arg, int n);
+};
+
 /* One process's access to a ring.  Any thread may use it.  */
 struct cmp_port {
     struct cmp_ring *ring;
     uint32_t cap;          /* copied where it was checked */
     struct cmp_peer *peer; /* of the other side; NULL: there will always be one */
+    const struct cmp_bell *bell; /* NULL: no descriptor is at hand */
 };
 
 /* How many bytes a ring of that capacity has.  */
@@ -133,6 +151,10 @@ int cmp_ring_wait(const struct cmp_port *p, int64_t deadline_ns);
 
 /* How long the next message is, if another process is not faster.  As cmp_ring_get.  */
 int cmp_ring_peek(const struct cmp_port *p, uint64_t *bytes, int64_t deadline_ns);
+
+/* Of who gets: from now on and for ever the bell tells whether there are messages.  0 or
+   as cmp_ring_get.  */
+int cmp_ring_poll(const struct cmp_port *p);
 
 /* Bytes that are in the ring, records with all they have.  */
 uint64_t cmp_ring_fill(struct cmp_ring *r);

@@ -1,6 +1,9 @@
 /* Description: rings and channels: contents of all sizes, wrap-around, full, empty, deadlines,
    signals; many threads and processes at one end; blocks and objects that travel, and who holds
    them; the end of the last holder of the other end; forged positions, records, references. */
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include "../../src/core/block.h"
 #include "../../src/core/channel.h"
 #include "../../src/core/check.h"
@@ -690,6 +693,117 @@ static void test_killed(void *putters)
     check();
 }
 
+/* ---- the bell ----------------------------------------------------------------------------------------- */
+
+static int sockets[2]; /* who puts writes into 0, who gets reads from 1 */
+
+static void strike(void *arg)
+{
+    (void)arg;
+    CHECK(send(sockets[0], "", 1, MSG_DONTWAIT) == 1);
+}
+
+static int count_bytes(void *arg)
+{
+    int n = 0;
+    (void)arg;
+    CHECK_EQ(ioctl(sockets[1], FIONREAD, &n), 0);
+    return n;
+}
+
+static void take_bytes(void *arg, int n)
+{
+    char bytes[64];
+    (void)arg;
+    for (; n > 0; n--)
+        CHECK(recv(sockets[1], bytes, 1, MSG_DONTWAIT) == 1);
+}
+
+static bool is_readable(void)
+{
+    struct pollfd p = {.fd = sockets[1], .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
+static const struct cmp_bell bell = {NULL, strike, count_bytes, take_bytes};
+
+static struct pair *new_pair_with_bell(void)
+{
+    struct pair *p = new_pair(true, CAP);
+    p->a.out.bell = p->b.in.bell = &bell;
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    strike(NULL); /* as channel.h has it */
+    return p;
+}
+
+static void close_with_bell(struct pair *p)
+{
+    close(sockets[0]);
+    close(sockets[1]);
+    close_pair(p);
+}
+
+static void test_bell(void)
+{
+    struct pair *p = new_pair_with_bell();
+    CHECK_EQ(put_pattern(&p->a, 1, 8, 0), 0);
+    CHECK_EQ(get_pattern(&p->b, 1, 8, 0), 0);
+    CHECK_EQ(count_bytes(NULL), 1); /* nobody asks */
+    CHECK_EQ(cmp_ring_poll(&p->b.in), 0);
+    CHECK(!is_readable());
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(put_pattern(&p->a, 1, 8, 0), 0);
+        CHECK_EQ(put_pattern(&p->a, 2, 9000, 0), 0);
+        CHECK_EQ(count_bytes(NULL), 1);
+        CHECK_EQ(get_pattern(&p->b, 1, 8, 0), 0);
+        CHECK(is_readable());
+        CHECK_EQ(get_pattern(&p->b, 2, 9000, 0), 0);
+        CHECK(!is_readable());
+    }
+    close_with_bell(p);
+    p = new_pair_with_bell();
+    CHECK_EQ(put_pattern(&p->a, 1, 8, 0), 0);
+    CHECK_EQ(cmp_ring_poll(&p->b.in), 0); /* asked late: it is readable by the first byte */
+    CHECK_EQ(count_bytes(NULL), 1);
+    CHECK_EQ(get_pattern(&p->b, 1, 8, 0), 0);
+    CHECK(!is_readable());
+    close_with_bell(p);
+}
+
+/* Several at both ends: nobody who waits for the descriptor alone waits in vain. */
+static void *put_or_select(void *arg)
+{
+    (void)arg;
+    if (add_seqcst(&stage->ready, 1) < 2) {
+        for (int i = 0; i < 2 * EACH; i++) {
+            CHECK_EQ(put_pattern(&table->a, 1, 8, CMP_FOREVER), 0);
+            if (i % 5 == 0)
+                sched_yield();
+        }
+        return NULL;
+    }
+    while (load_seqcst(&stage->count) < 4 * EACH) {
+        struct pollfd p = {.fd = sockets[1], .events = POLLIN};
+        poll(&p, 1, load_seqcst(&stage->count) < 4 * EACH - 1 ? 10000 : 1);
+        if (get_pattern(&table->b, 1, 8, 0) == 0)
+            add_seqcst(&stage->count, 1);
+    }
+    return NULL;
+}
+
+static void test_bell_of_many(void)
+{
+    begin();
+    table = new_pair_with_bell();
+    CHECK_EQ(cmp_ring_poll(&table->b.in), 0);
+    int64_t before = cmp_now_ns();
+    in_threads(3, put_or_select, NULL);
+    CHECK(cmp_now_ns() - before < 9000 * MS * (SLOW ? 5 : 1)); /* a time-out of poll would show */
+    CHECK(!is_readable());
+    CHECK_EQ(count_bytes(NULL), 0);
+    close_with_bell(table);
+}
+
 /* ---- forged ------------------------------------------------------------------------------------------- */
 
 static void get_forged(struct pair *p, int expected)
@@ -832,6 +946,8 @@ int main(void)
     test_closed_meanwhile();
     test_killed(NULL);
     test_killed("put");
+    test_bell();
+    test_bell_of_many();
     test_forged_records();
     test_forged_positions();
     test_forged_refs();

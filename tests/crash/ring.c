@@ -511,6 +511,63 @@ static void stopped_and_killed(int turns, int b)
     use();
 }
 
+/* ---- the bell ------------------------------------------------------------------------------------- */
+
+enum { BYTES = 3 }; /* board->count: what could be read from the descriptor */
+
+static void strike(void *arg)
+{
+    (void)arg;
+    add_seqcst(&board->count[BYTES], 1);
+}
+
+static int count_bytes(void *arg)
+{
+    (void)arg;
+    return (int)load_seqcst(&board->count[BYTES]);
+}
+
+static void take_bytes(void *arg, int n)
+{
+    (void)arg;
+    add_seqcst(&board->count[BYTES], -(uint32_t)n);
+}
+
+static const struct cmp_bell bell = {NULL, strike, count_bytes, take_bytes};
+
+static void asker(int id)
+{
+    ready();
+    if (cmp_ring_poll(&b_end.in) != 0)
+        violation("actor %d: poll failed", id);
+}
+
+/* Whatever the victim has left: the next message shows, and with the last one the sign goes. */
+static void ring_bell(int how, int n)
+{
+    make_ring(SMALL, 2);
+    n_killed_getters = 1;
+    a_end.out.bell = b_end.in.bell = &bell;
+    strike(NULL);
+    if (how != 2 && cmp_ring_poll(&b_end.in) != 0)
+        violation("poll failed");
+    director_puts((uint32_t)n);
+    struct actor *v = spawn_victim(how == 0 ? putter : how == 1 ? getter : asker);
+    lead(v);
+    kill_actor(v);
+    if (how == 2 && cmp_ring_poll(&b_end.in) != 0)
+        violation("poll failed after another's");
+    if (how != 0 && !is_empty() && count_bytes(NULL) == 0)
+        violation("a message is there, and nothing shows it");
+    director_puts(1);
+    if (count_bytes(NULL) == 0)
+        violation("a message came, and nothing shows it");
+    account();
+    if (count_bytes(NULL) != 0)
+        violation("nothing is there, and %d bytes are", count_bytes(NULL));
+    use();
+}
+
 /* ---- objects that travel -------------------------------------------------------------------------- */
 
 static cmp_ref make_event(uint32_t signature)
@@ -618,7 +675,7 @@ static void receive_killed(int keeps, int b)
 
 /* One stands at each point of put, or of get, while others sweep; or a sweeper does, while an
    object goes by the ring. */
-enum { SENDER, RECEIVER, SWEEPER };
+enum { SENDER, RECEIVER, SWEEPER, SWEEPER_OF_GOT };
 static void sweeping(int id)
 {
     (void)id;
@@ -626,28 +683,47 @@ static void sweeping(int id)
     cmp_sweep();
 }
 
+static void get_and_keep(cmp_ref ref)
+{
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    if (cmp_ring_get(&b_end.in, buffer, &m, 0) != 0 || m.n_refs != 1 || m.refs[0] != ref)
+        violation("another object came than was put");
+}
+
+static void drop_kept(cmp_ref ref)
+{
+    if (!is_living(ref))
+        violation("an object was freed that the director has got");
+    cmp_object_drop(ref);
+}
+
+static role *const movers[] = {sender, receiver, sweeping, sweeping};
+
 static void move_stopped(int who, int b)
 {
     (void)b;
     make_ring(SMALL, 1);
-    struct actor *v = spawn_victim_later(who == SENDER ? sender : who == RECEIVER ? receiver : sweeping);
+    struct actor *v = spawn_victim_later(movers[who]);
     cmp_ref ref = who == SENDER ? 0 : make_event(5);
     store64_seqcst(&board->ref[8], ref);
-    struct actor *dead = spawn_marked(mark); /* a reason to sweep */
-    kill_actor(dead);
-    if (who == RECEIVER) {
+    kill_actor(spawn_marked(mark)); /* a reason to sweep */
+    if (who == RECEIVER || who == SWEEPER_OF_GOT)
         send_object(false, 0);
-        give_order(v, 1);
-    }
+    give_order(v, 1);
     stand_ready(v);
     stop_here(v);
-    if (who == SWEEPER)
+    if (who == SWEEPER_OF_GOT)
+        get_and_keep(ref);
+    else if (who == SWEEPER)
         send_object(false, 0);
     else
         cmp_sweep();
     release_actor(v);
     settle(NULL);
-    if (who != RECEIVER && !receive_object())
+    if (who == SWEEPER_OF_GOT)
+        drop_kept(ref);
+    else if (who != RECEIVER && !receive_object())
         violation("an object that was put did not come");
     use();
 }
@@ -882,7 +958,12 @@ static const struct scenario list[] = {
     {"ring: get of an object that is kept, too", receive_killed, 1, 0, 2, 0, 0},
     {"ring: put of an object, stopped while others sweep", move_stopped, SENDER, 0, 2, 0, 0},
     {"ring: get of an object, stopped while others sweep", move_stopped, RECEIVER, 0, 2, 0, 0},
-    {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 2, 0, 0},
+    {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 31, 0, 0},
+    {"ring: sweep, stopped while an object is got", move_stopped, SWEEPER_OF_GOT, 0, 31, 0, 0},
+    {"ring: put, polled", ring_bell, 0, 0, 7, 0, 0},
+    {"ring: get, polled", ring_bell, 1, 2, 7, 0, 0},
+    {"ring: poll, empty", ring_bell, 2, 0, 3, 0, 0},
+    {"ring: poll, not empty", ring_bell, 2, 1, 3, 0, 0},
     {"channel: the last other end is closed, 1 waits", close_last, 1, 0, 2, 1, 0},
     {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 3, 3, 0},
     {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 3, 3, 0},
