@@ -534,6 +534,27 @@ static void stopped_and_killed(int turns, int b)
     use();
 }
 
+/* ... and the follower who is woken for him. */
+static void behind_stopped(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    n_killed_getters = 1;
+    struct actor *s = spawn_stopped();
+    struct actor *v = spawn_victim(getter);
+    bool dead = lead(v);
+    spawn_sleeper(getter);
+    director_puts(1);
+    if (!dead)
+        lead_on(v);
+    settle(is_empty);
+    director_puts(1);
+    settle(NULL);
+    wake_stopped(s);
+    account();
+    use();
+}
+
 /* ---- the bell ------------------------------------------------------------------------------------- */
 
 enum { BYTES = 3 }; /* board->count: what could be read from the descriptor */
@@ -983,6 +1004,7 @@ static const struct scenario list[] = {
     {"ring: one woken in the seat is killed, then who follows", relay, 0, 0, 15, 0, 0},
     {"ring: one stopped in the seat, 3 follow, each is served", stopped, 3, 0, 1, 0, OWN_WAY},
     {"ring: put, one stopped in the seat, 2 follow (slices)", stopped_and_killed, 2, 2, 35, 0, SLICES},
+    {"ring: get behind one stopped in the seat (slices)", behind_stopped, 0, 0, 41, 0, SLICES},
     {"ring: put of an object, its maker killed", send_killed, 0, 0, 47, 0, 0},
     {"ring: put of an object that others knew", send_killed, 1, 0, 11, 0, 0},
     {"ring: get of an object", receive_killed, 0, 0, 11, 0, 0},
