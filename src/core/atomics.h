@@ -86,6 +86,11 @@ static inline uint64_t load64_relaxed(cmp_word64 *w)
     return atomic_load_explicit(w, memory_order_relaxed);
 }
 
+static inline uint64_t load64_acquire(cmp_word64 *w)
+{
+    return atomic_load_explicit(w, memory_order_acquire);
+}
+
 static inline uint64_t load64_seqcst(cmp_word64 *w)
 {
     return atomic_load_explicit(w, memory_order_seq_cst);

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "barrier.h"
 #include "block.h"
+#include "channel.h"
 #include "cond.h"
 #include "event.h"
 #include "held.h"
@@ -132,6 +133,8 @@ static const char *check_cell(struct cmp_view *v, void *cell)
         return cmp_cond_check(cell);
     case CMP_TYPE_BARRIER:
         return check_barrier(cell, v->cell_bytes);
+    case CMP_TYPE_CHANNEL:
+        return cmp_channel_check(cell, v->cell_bytes);
     default:
         return NULL;
     }
@@ -145,8 +148,8 @@ static struct cmp_view *view_of_link(cmp_ref ref)
     return v;
 }
 
-/* What a cell links must be a cell of further nodes, of whatever generation: it may
-   be left over until the creator has formatted the cell. */
+/* What a cell links must be a cell of further nodes, or a channel, of whatever generation: it
+   may be left over until the creator has formatted the cell. */
 static const char *check_link(struct cmp_view *v, void *cell)
 {
     cmp_word64 *link = cmp_object_link_in(v->type, cell);
@@ -154,7 +157,8 @@ static const char *check_link(struct cmp_view *v, void *cell)
     if (ref == 0)
         return NULL;
     struct cmp_view *to = view_of_link(ref);
-    return to != NULL && to->type == CMP_TYPE_COND_MORE
+    uint32_t wanted = v->type == CMP_TYPE_END ? CMP_TYPE_CHANNEL : CMP_TYPE_COND_MORE;
+    return to != NULL && to->type == wanted
                ? NULL : "it links what cannot be linked";
 }
 

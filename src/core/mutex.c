@@ -45,9 +45,8 @@ static void settle(struct cmp_mutex *m, uint32_t tid)
     CMP_HOOK("mutex.lock.locked");
 }
 
-/* A slice is over: has the owner died without the kernel's telling?  Frees the word
-   then as the kernel would have.  */
-static void free_if_owner_ended(struct cmp_mutex *m, uint32_t seen)
+/* Frees the word as the kernel would have.  */
+void cmp_mutex_doubt(struct cmp_mutex *m, uint32_t seen)
 {
     uint64_t holder = load64_relaxed(&m->holder);
     uint32_t code = (uint32_t)(holder >> 32);
@@ -67,12 +66,18 @@ static bool looks_free(const void *arg)
     return !is_locked(load_relaxed(&((struct cmp_mutex *)(uintptr_t)arg)->node.word));
 }
 
+/* Whether WAITERS is in the word now, as the caller has seen it or by his own hand. */
+static bool mark(struct cmp_mutex *m, uint32_t seen)
+{
+    return (seen & CMP_WAITERS) || cas_strong(&m->node.word, &seen, seen | CMP_WAITERS);
+}
+
 static int wait_once(struct cmp_mutex *m, struct cmp_nap *nap, uint32_t seen,
                      int64_t deadline_ns)
 {
     if (nap->slice_over)
-        free_if_owner_ended(m, seen);
-    if (!(seen & CMP_WAITERS) && !cas_strong(&m->node.word, &seen, seen | CMP_WAITERS))
+        cmp_mutex_doubt(m, seen);
+    if (!mark(m, seen))
         return LOOK_AGAIN;
     CMP_HOOK("mutex.lock.marked");
     struct cmp_watch words[] = {{&m->node.word, seen | CMP_WAITERS}};
@@ -122,6 +127,28 @@ int cmp_mutex_lock(struct cmp_mutex *m, int64_t deadline_ns)
     if (rc == -EAGAIN)
         rc = lock_slow(m, tid, deadline_ns);
     return settle_if_taken(m, tid, rc);
+}
+
+int cmp_mutex_lock_or_mark(struct cmp_mutex *m, bool slept, uint32_t *seen)
+{
+    uint32_t tid = cmp_tid();
+    int rc;
+
+    cmp_me(); /* as above */
+    cmp_pending(&m->node.word);
+    do {
+        rc = take(m, tid, seen, slept ? CMP_WAITERS : 0);
+        if (rc != -EAGAIN)
+            return settle_if_taken(m, tid, rc);
+    } while (!mark(m, *seen));
+    *seen |= CMP_WAITERS;
+    CMP_HOOK("mutex.mark.marked");
+    return rc;
+}
+
+bool cmp_mutex_is_mine(struct cmp_mutex *m)
+{
+    return (load_relaxed(&m->node.word) & CMP_TID_MASK) == cmp_tid();
 }
 
 void cmp_mutex_unlock(struct cmp_mutex *m)

@@ -36,11 +36,13 @@
              dies between its CAS and its second wake.
    Fork      a mutex held by another thread of the parent stays the parent's.
 
-   One at a time per thread, and none while another word is pending: a thread has
-   one pending word.  Never held while Python runs.  */
+   One at a time per thread besides a seat (side.h), and in hush_bell of ring.c; none while
+   another word is pending: a thread has one pending word.  Never held while Python runs, but
+   for seats.  */
 #ifndef CMP_MUTEX_H
 #define CMP_MUTEX_H
 
+#include <stdbool.h>
 #include "../platform/platform.h"
 #include "cmp.h"
 
@@ -61,5 +63,18 @@ int cmp_mutex_lock(struct cmp_mutex *m, int64_t deadline_ns);
 
 /* Requires that this thread has locked it.  */
 void cmp_mutex_unlock(struct cmp_mutex *m);
+
+/* For who waits for something else than *m too, hence sleeps by itself.  As try_lock, but
+   -EAGAIN leaves *m pending, and CMP_WAITERS in its word, which is *seen then: whoever
+   unlocks it, or dies holding it, wakes a sleeper on that word.  slept: this thread has
+   slept on it since its last call.  */
+int cmp_mutex_lock_or_mark(struct cmp_mutex *m, bool slept, uint32_t *seen);
+
+/* A sleep on *seen has ended with its slice: if its owner's process has ended and the kernel
+   did not tell, free it.  */
+void cmp_mutex_doubt(struct cmp_mutex *m, uint32_t seen);
+
+/* Whether this thread has it locked.  (The child of a fork has not, nor its parent's.)  */
+bool cmp_mutex_is_mine(struct cmp_mutex *m);
 
 #endif /* CMP_MUTEX_H */

@@ -6,6 +6,7 @@
 #include "object.h"
 #include "arena.h"
 #include "block.h"
+#include "channel.h"
 #include "cond.h"
 #include "held.h"
 #include "slab.h"
@@ -367,10 +368,29 @@ cmp_word64 *cmp_object_link_in(uint32_t type, void *cell)
     case CMP_TYPE_COND:
         return &((struct cmp_cond *)cell)->more;
     case CMP_TYPE_COND_MORE:
+    case CMP_TYPE_END:
         return (cmp_word64 *)cell;
     default:
         return NULL;
     }
+}
+
+bool cmp_object_has_refs(uint32_t type)
+{
+    return type == CMP_TYPE_COND || type == CMP_TYPE_COND_MORE || type == CMP_TYPE_END ||
+           type == CMP_TYPE_CHANNEL;
+}
+
+void cmp_object_each_ref(const struct cmp_view *v, void *cell,
+                         void (*visit)(void *arg, cmp_ref ref), void *arg)
+{
+    cmp_word64 *link = cmp_object_link_in(v->type, cell);
+    /* SYNC seq_cst: pairs with link_locked. */
+    cmp_ref ref = link == NULL ? 0 : load64_seqcst(link);
+    if (ref != 0)
+        visit(arg, ref);
+    if (v->type == CMP_TYPE_CHANNEL)
+        cmp_channel_each_ref(cell, v->cell_bytes, visit, arg);
 }
 
 static bool link_locked(cmp_word64 *link, cmp_ref ref)
@@ -402,6 +422,12 @@ bool cmp_object_link(cmp_word64 *link, cmp_ref ref)
 
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type)
 {
+    uint32_t bytes;
+    return cmp_object_linked_bytes(ref, type, &bytes);
+}
+
+void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes)
+{
     uint32_t index = cmp_object_index(ref);
     void *cell = NULL;
     cmp_process_lock();
@@ -409,8 +435,133 @@ void *cmp_object_linked(cmp_ref ref, enum cmp_type type)
     if (v != NULL && v->type == (uint32_t)type &&
         is_live(load64_seqcst(cmp_view_word(v, index)), gen_of(ref)))
         cell = cmp_view_cell(v, index);
+    *bytes = cell == NULL ? 0 : v->cell_bytes;
     cmp_process_unlock();
     return cell;
+}
+
+/* ---- records --------------------------------------------------------------------- */
+
+int cmp_object_leave(const cmp_ref *refs, int n, cmp_ref *as_named)
+{
+    struct cmp_view *v;
+    struct cmp_hold *h;
+    if (cmp_me_slot() == NULL)
+        return -cmp_me_errno();
+    for (int i = 0; i < n; i++) {
+        if ((h = held(refs[i], &v)) == NULL)
+            return -EINVAL;
+        bool alone = h->count == 1 && h->token == fork_number;
+        as_named[i] = refs[i] | (alone ? CMP_REF_ALONE : 0);
+    }
+    return 0;
+}
+
+static void leave_one(cmp_ref ref)
+{
+    struct cmp_view *v;
+    uint32_t index = cmp_object_index(ref);
+    struct cmp_hold *h = held(ref, &v);
+    if (h == NULL) /* it may be in the record twice */
+        return;
+    /* SYNC seq_cst: after the commit; pairs with the sweep's passes. */
+    touch(cmp_view_word(v, index), gen_of(ref));
+    CMP_HOOK("object.left.touched");
+    h->token = 0;
+    if (h->count == CMP_HOLD_COUNT_MAX || --h->count > 0)
+        return;
+    cmp_held_clear_bit(cmp_me_slot(), index);
+    CMP_HOOK("object.left.removed");
+}
+
+void cmp_object_left(const cmp_ref *refs, int n)
+{
+    for (int i = 0; i < n; i++)
+        leave_one(refs[i]);
+}
+
+static int arrive_anew(struct cmp_view *v, struct cmp_hold *h, uint32_t index, cmp_ref ref,
+                       bool alone)
+{
+    struct cmp_slot *s = cmp_me_slot();
+    int rc = cmp_held_set(s, index);
+    if (rc < 0)
+        return rc;
+    CMP_HOOK("object.arrive.bit");
+    if (!touch(cmp_view_word(v, index), gen_of(ref))) {
+        cmp_held_clear_bit(s, index);
+        note_drop(); /* as in take_from_others */
+        return -ESTALE;
+    }
+    CMP_HOOK("object.arrive.touched");
+    hold_first(h, alone ? fork_number : 0);
+    return 0;
+}
+
+static int arrive_one(cmp_ref named)
+{
+    cmp_ref ref = named & ~CMP_REF_ALONE;
+    uint32_t index = cmp_object_index(ref);
+    struct cmp_view *v = cmp_view_of(index);
+    if (ref >> 50 != 0 || gen_of(ref) == 0 || v == NULL)
+        return -EINVAL;
+    if (cmp_me_slot() == NULL)
+        return -cmp_me_errno();
+    struct cmp_hold *h = cmp_view_hold(v, index);
+    if (!is_live(load64_relaxed(cmp_view_word(v, index)), gen_of(ref)))
+        return -ESTALE;
+    if (h->count == 0)
+        return arrive_anew(v, h, index, ref, named & CMP_REF_ALONE);
+    h->count = grow(h->count, 1);
+    h->token = 0;
+    return 0;
+}
+
+/* It stays in the record, so nobody may free it for want of a holder. */
+static void unarrive(cmp_ref named)
+{
+    struct cmp_view *v;
+    struct cmp_hold *h = held(named & ~CMP_REF_ALONE, &v);
+    if (h != NULL) {
+        h->token = 0;
+        drop_locked(named & ~CMP_REF_ALONE);
+    }
+}
+
+int cmp_object_arrive(const cmp_ref *named, int n)
+{
+    int rc = 0, i = 0;
+    cmp_me();
+    cmp_process_lock();
+    while (i < n && (rc = arrive_one(named[i])) == 0)
+        i++;
+    while (rc < 0 && i-- > 0)
+        unarrive(named[i]);
+    cmp_process_unlock();
+    return rc;
+}
+
+struct quest {
+    cmp_ref ref;
+    bool found;
+};
+
+static void compare_ref(void *arg, cmp_ref ref)
+{
+    struct quest *q = arg;
+    q->found |= (ref & ~CMP_REF_ALONE) == q->ref;
+}
+
+bool cmp_object_on_its_way(cmp_ref ref)
+{
+    struct quest q = {.ref = ref};
+    for (uint32_t i = 0, n = cmp_slab_count(); i < n && !q.found; i++) {
+        struct cmp_view *v = cmp_slab_view(i);
+        for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_CHANNEL && j < v->count; j++)
+            if (cmp_word_phase(load64_seqcst(&v->words[j])) == CMP_OBJECT_LIVE)
+                cmp_object_each_ref(v, cmp_view_cell(v, j), compare_ref, &q);
+    }
+    return q.found;
 }
 
 /* ---- embryos --------------------------------------------------------------------- */

@@ -19,6 +19,10 @@
              taking: object.take.bit, object.take.source: as held by the dead
              linking: object.link.added, .touched: in the link, and held by the dead;
              object.link.removed: in the link
+             sending: ring.put.refs: not in the record yet; object.left.touched: in the
+             record, and held by the dead; object.left.removed: in the record
+             receiving: object.arrive.bit, .touched: in the record, and held by the
+             dead; the next one receives it, token and all
              starting a child: embryo.create.claimed, embryo.give.bit,
              embryo.abandon.released; the birth lock tells whether it will be born
              adopting: embryo.adopt.bit, .all: held by the embryo, whose birth lock goes
@@ -31,8 +35,9 @@
    Fork      the child holds all that the parent holds, from before fork() returns,
              whatever the parent drops then.  Tokens end, in both.
              A child without a slot (cmp_me_errno) holds nothing: every call says so.
-   Not here  references in records of rings and queues: they add, touch and remove in
-             the same way, and a sweep that traces them goes into sweep.c's trace.  */
+   Records   a record of a ring (ring.h) holds what it names, as a process does: from its
+             commit, which adds, until it is taken out, which removes.  If the sender's
+             token was still good, it goes along, as a bit of the reference.  */
 #ifndef CMP_OBJECT_H
 #define CMP_OBJECT_H
 
@@ -54,6 +59,8 @@ enum cmp_type {
     CMP_TYPE_BARRIER,
     CMP_TYPE_BLOCK, /* see block.h */
     CMP_TYPE_BIG,
+    CMP_TYPE_CHANNEL, /* see channel.h */
+    CMP_TYPE_END,
     CMP_N_TYPES
 };
 
@@ -88,14 +95,37 @@ size_t cmp_object_bytes(cmp_ref ref);
 uint32_t cmp_object_index(cmp_ref ref);
 
 /* From an object to another that lives as long as it does (COND -> COND_MORE ->
-   COND_MORE): link is a word in the cell, 0 or a reference; for COND_MORE, its first.
+   COND_MORE, END -> CHANNEL): link is a word in the cell, 0 or a reference; for COND_MORE
+   and END, its first.
    Sweeps trace it.  Publishes ref, of which this process's hold ends; false if another
    was there first, or this process does not hold ref: nothing changed.  Requires that
    this process holds, directly or by links, what the link lies in.  */
 bool cmp_object_link(cmp_word64 *link, cmp_ref ref);
 
-/* The cell of a linked reference, NULL if it is damaged.  */
+/* The cell of a linked reference, NULL if it is damaged; and how many bytes it has.  */
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type);
+void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
+
+/* ---- what goes by records, for ring.c ----------------------------------------------- */
+
+/* In a record, of a reference: nobody else knows the object.  */
+#define CMP_REF_ALONE (UINT64_C(1) << 63)
+
+/* One hold of each is about to go into a record: gives the references as the record must name
+   them.  0; -EINVAL: this process does not hold one of them; nothing changed.  Requires the
+   process lock, from here until after cmp_object_left.  */
+int cmp_object_leave(const cmp_ref *refs, int n, cmp_ref *as_named);
+
+/* The record was committed: those holds have ended.  */
+void cmp_object_left(const cmp_ref *refs, int n);
+
+/* Hold each once that a record names, which is not taken out yet.  0; or none is held:
+   -ESTALE, -EINVAL: one of them is no living object (the record is damaged, or was forged);
+   -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
+int cmp_object_arrive(const cmp_ref *named, int n);
+
+/* Whether a record of a living ring names the object.  Requires the process lock. */
+bool cmp_object_on_its_way(cmp_ref ref);
 
 /* A child that is not forked by this process (spawn, fork server), struct cmp_embryo
    in owner.h.  Its descriptor is one of the arena's file; it carries the birth lock:
@@ -144,6 +174,12 @@ void cmp_object_drop_locked(cmp_ref ref);
 
 /* Where a cell of that type keeps its link, NULL: it has none.  */
 cmp_word64 *cmp_object_link_in(uint32_t type, void *cell);
+
+/* Call visit(arg, ref) for all that an object of that view names, by its link or in records.
+   Of what is under way or damaged some may be missing or wrong: see object words.  */
+void cmp_object_each_ref(const struct cmp_view *v, void *cell,
+                         void (*visit)(void *arg, cmp_ref ref), void *arg);
+bool cmp_object_has_refs(uint32_t type);
 
 /* ---- for fork.c: both require the process lock ------------------------------------ */
 

@@ -136,12 +136,11 @@ static int copy_words(struct sweep *w)
 }
 
 /* Step 4, for one object.  What it names may be left over: that marks too much. */
-static void trace_object(struct sweep *w, struct cmp_view *v, uint32_t j)
+static void trace_ref(void *arg, cmp_ref ref)
 {
-    cmp_word64 *link = cmp_object_link_in(v->type, cmp_view_cell(v, j));
-    uint64_t ref = link == NULL ? 0 : load64_seqcst(link);
+    struct sweep *w = arg;
     uint32_t index = cmp_object_index(ref), slab = index >> CMP_CELL_BITS;
-    if (ref == 0 || slab >= w->n_slabs || is_marked(w, slab, index % CMP_CELLS_MAX))
+    if (slab >= w->n_slabs || is_marked(w, slab, index % CMP_CELLS_MAX))
         return;
     mark_bits(w, index & ~63u, UINT64_C(1) << (index % 64));
     w->found = true;
@@ -150,14 +149,14 @@ static void trace_object(struct sweep *w, struct cmp_view *v, uint32_t j)
 static void trace_slab(struct sweep *w, uint32_t i)
 {
     struct cmp_view *v = cmp_slab_view(i);
-    if (v == NULL || cmp_object_link_in(v->type, v->cells) == NULL)
+    if (v == NULL || !cmp_object_has_refs(v->type))
         return;
     for (uint32_t k = 0; k < MARK_WORDS; k++)
         for (uint64_t new = w->marks[i][k] & ~w->traced[i][k]; new != 0; new &= new - 1) {
             uint32_t j = k * 64 + (uint32_t)__builtin_ctzll(new);
             w->traced[i][k] |= UINT64_C(1) << (j % 64);
             if (j < v->count)
-                trace_object(w, v, j);
+                cmp_object_each_ref(v, cmp_view_cell(v, j), trace_ref, w);
         }
 }
 

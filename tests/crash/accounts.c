@@ -9,32 +9,48 @@ static bool is_live(struct cmp_view *v, uint32_t index)
     return cmp_word_phase(load64_seqcst(cmp_view_word(v, index))) == CMP_OBJECT_LIVE;
 }
 
-/* Through a condition that the director holds, to its further nodes. */
-static bool is_linked(uint32_t index)
+/* What the director holds, and what that names, by links and in records of rings. */
+static unsigned char reached[CMP_SLABS][CMP_CELLS_MAX / 8];
+static bool found;
+
+static bool is_reached(uint32_t index)
 {
-    for (uint32_t i = 0; i < cmp_slab_count() << CMP_CELL_BITS; i++) {
-        struct cmp_view *v = cmp_view_of(i);
-        if (v == NULL || v->type != CMP_TYPE_COND || !is_live(v, i) || !cmp_held_test(cmp_me_slot(), i))
-            continue;
-        cmp_word64 *link = cmp_object_link_in(v->type, cmp_view_cell(v, i));
-        for (cmp_ref ref; (ref = load64_seqcst(link)) != 0;) {
-            uint32_t next = cmp_object_index(ref);
-            v = cmp_view_of(next);
-            if (v == NULL || v->type != CMP_TYPE_COND_MORE)
-                break;
-            if (next == index)
-                return true;
-            link = cmp_object_link_in(v->type, cmp_view_cell(v, next));
+    return (reached[index >> CMP_CELL_BITS][index % CMP_CELLS_MAX / 8] >> (index % 8) & 1) != 0;
+}
+
+static void reach(void *arg, cmp_ref ref)
+{
+    uint32_t index = cmp_object_index(ref);
+    (void)arg;
+    if (cmp_view_of(index) == NULL || is_reached(index))
+        return;
+    reached[index >> CMP_CELL_BITS][index % CMP_CELLS_MAX / 8] |= (unsigned char)(1u << (index % 8));
+    found = true;
+}
+
+static void reach_all(void)
+{
+    uint32_t end = cmp_slab_count() << CMP_CELL_BITS;
+    memset(reached, 0, sizeof reached);
+    for (uint32_t i = 0; i < end; i++)
+        if (cmp_held_test(cmp_me_slot(), i))
+            reach(NULL, i);
+    for (found = true; found;) {
+        found = false;
+        for (uint32_t i = 0; i < end; i++) {
+            struct cmp_view *v = is_reached(i) ? cmp_view_of(i) : NULL;
+            if (v != NULL && is_live(v, i))
+                cmp_object_each_ref(v, cmp_view_cell(v, i), reach, NULL);
         }
     }
-    return false;
 }
 
 static void check_objects(void)
 {
+    reach_all();
     for (uint32_t i = 0; i < cmp_slab_count() << CMP_CELL_BITS; i++) {
         struct cmp_view *v = cmp_view_of(i);
-        if (v != NULL && is_live(v, i) && !cmp_held_test(cmp_me_slot(), i) && !is_linked(i))
+        if (v != NULL && is_live(v, i) && !is_reached(i))
             violation("object %#x of type %u lives, and nobody holds it", i, v->type);
     }
 }

@@ -1,0 +1,158 @@
+#include "peer.h"
+#include "held.h"
+#include "owner.h"
+#include "slab.h"
+#include "wait.h"
+
+#define BIRTH_NS INT64_C(10000000) /* between two looks at what is on its way */
+
+void cmp_peer_init(struct cmp_peer *p, cmp_ref ref, cmp_word *closes)
+{
+    *p = (struct cmp_peer){.ref = ref, .closes = closes};
+}
+
+static uint32_t node_of(const struct cmp_peer *p)
+{
+    return cmp_object_index(p->ref) % CMP_HOLD_WORDS;
+}
+
+/* What is known of the process of one slot.  */
+enum holder {
+    NOBODY,    /* it does not hold it, or has ended */
+    UNWATCHED, /* it does, and its end will wake nobody */
+    WATCHED,
+};
+
+static bool confirmed(uint32_t code)
+{
+    struct cmp_look look = CMP_LOOK_INIT;
+    bool known;
+    enum cmp_end end = cmp_owner_confirm(&look, code, &known, 0);
+    cmp_look_close(&look);
+    return end != CMP_END_NOT_YET;
+}
+
+static enum holder ask_process(const struct cmp_peer *p, uint32_t code, bool doubt,
+                               struct cmp_peer_watch *watch)
+{
+    uint32_t word;
+    switch (cmp_owner_hint(code, node_of(p), &word)) {
+    case CMP_HINT_ALIVE:
+        if (doubt && confirmed(code))
+            return NOBODY;
+        watch->code = code;
+        watch->hold = (struct cmp_watch){cmp_owner_hold(code, node_of(p)), word};
+        return WATCHED;
+    case CMP_HINT_ORPHANED:
+        if (confirmed(code))
+            return NOBODY;
+        watch->limit_ns = CMP_ORPHAN_NS;
+        return UNWATCHED;
+    case CMP_HINT_DEAD:
+        cmp_owner_relay(code, node_of(p)); /* the kernel has woken one, of any primitive */
+        return NOBODY;
+    default:
+        return NOBODY;
+    }
+}
+
+/* Requires the process lock. */
+static enum holder ask_slot(const struct cmp_peer *p, uint32_t number, bool doubt,
+                            struct cmp_peer_watch *watch)
+{
+    struct cmp_slot *s = cmp_slot_at(number);
+    uint64_t state = s == NULL ? 0 : load64_seqcst(&s->state);
+    enum holder holder = UNWATCHED;
+
+    if (cmp_state_phase(state) < CMP_SLOT_EMBRYO || !cmp_held_test(s, cmp_object_index(p->ref)))
+        return NOBODY;
+    if (number == cmp_me_number() && cmp_me_slot() != NULL) {
+        watch->limit_ns = INT64_MAX; /* its own end need not wake it */
+        watch->code = cmp_code_of(number, cmp_state_gen(state));
+        return WATCHED;
+    }
+    if (cmp_state_phase(state) != CMP_SLOT_EMBRYO)
+        holder = ask_process(p, cmp_code_of(number, cmp_state_gen(state)), doubt, watch);
+    else if (cmp_slot_dead(number, state, false))
+        holder = NOBODY;
+    else
+        watch->limit_ns = BIRTH_NS;
+    /* A bit of the slot's next process says nothing about this one; look at that again. */
+    if (cmp_state_gen(load64_seqcst(&s->state)) != cmp_state_gen(state))
+        return ask_slot(p, number, doubt, watch);
+    return holder;
+}
+
+/* Who can be watched, or else anybody. */
+static enum holder ask_all(const struct cmp_peer *p, bool doubt, struct cmp_peer_watch *watch)
+{
+    uint32_t known = (uint32_t)load64_relaxed((cmp_word64 *)(uintptr_t)&p->known);
+    enum holder best = NOBODY;
+
+    if (cmp_me_slot() != NULL)
+        best = ask_slot(p, cmp_me_number(), doubt, watch);
+    if (best != WATCHED && known != 0)
+        best = ask_slot(p, known & (CMP_SLOTS - 1), doubt, watch);
+    for (uint32_t i = 0, n = cmp_slot_count(); best != WATCHED && i < n; i++) {
+        enum holder holder = ask_slot(p, i, doubt, watch);
+        if (holder != NOBODY)
+            best = holder;
+    }
+    return best;
+}
+
+/* The object's word changes whenever a reference to it moves, after the new place has it
+   and before the old one has not: so where nothing has changed, no place was missed.  */
+static enum holder find_holder(const struct cmp_peer *p, bool doubt, struct cmp_peer_watch *watch)
+{
+    uint32_t index = cmp_object_index(p->ref);
+    struct cmp_view *v = cmp_view_of(index);
+    uint64_t before, after = v == NULL ? 0 : load64_seqcst(cmp_view_word(v, index));
+    do {
+        before = after;
+        if (v == NULL || cmp_word_phase(before) != CMP_OBJECT_LIVE ||
+            cmp_word_gen(before) != (uint32_t)(p->ref >> 24))
+            return NOBODY;
+        watch->limit_ns = INT64_MAX;
+        watch->hold.word = NULL;
+        enum holder holder = ask_all(p, doubt, watch);
+        if (holder != NOBODY)
+            return holder;
+        if (cmp_object_on_its_way(p->ref)) {
+            watch->limit_ns = BIRTH_NS;
+            return UNWATCHED;
+        }
+        after = load64_seqcst(cmp_view_word(v, index));
+    } while (after != before);
+    return NOBODY;
+}
+
+int cmp_peer_look(struct cmp_peer *p, bool doubt, struct cmp_peer_watch *watch)
+{
+    /* SYNC seq_cst: before the bits; pairs with who lets go, and changes it after his. */
+    uint32_t closes = load_seqcst(p->closes);
+    watch->closes = (struct cmp_watch){p->closes, closes};
+    cmp_process_lock();
+    enum holder holder = find_holder(p, doubt, watch);
+    cmp_process_unlock();
+    store64_relaxed(&p->known, holder == WATCHED ? (uint64_t)closes << 32 | watch->code : 0);
+    return holder == NOBODY ? -EPIPE : 0;
+}
+
+bool cmp_peer_is_there(struct cmp_peer *p)
+{
+    struct cmp_peer_watch watch = CMP_PEER_WATCH_INIT;
+    uint64_t known = load64_relaxed(&p->known);
+    uint32_t word;
+
+    if (known != 0 && load_seqcst(p->closes) == (uint32_t)(known >> 32) &&
+        cmp_owner_hint((uint32_t)known, node_of(p), &word) == CMP_HINT_ALIVE)
+        return true;
+    return cmp_peer_look(p, false, &watch) == 0;
+}
+
+void cmp_peer_relay(const struct cmp_peer_watch *watch)
+{
+    if (watch->hold.word != NULL && load_seqcst(watch->hold.word) != watch->hold.expected)
+        cmp_unpark(watch->hold.word, CMP_UNPARK_ALL);
+}

@@ -1,0 +1,977 @@
+/* ring.c -- rings and channels: put, get, wait, peek, close, blocks and objects that travel.
+
+   Every message has a number, and contents that follow from it.  What a trial asks is: was each
+   message that was put got once, whole, in its producer's order, but for the one that a killed
+   getter was taking; does everybody wake who has a reason to.  The bytes of the ring are
+   those of older messages at first, so that a record that was not written, or in part, shows.  */
+#include "../../src/core/block.h"
+#include "../../src/core/channel.h"
+#include "harness.h"
+
+#define CAP CMP_RING_MIN
+#define SMALL 24u
+#define LARGE 504u  /* four of them fill the ring */
+#define BLOCK 6000u /* goes by a block */
+#define N_FULL 4
+#define PER_ACTOR 4u
+#define OF_DIRECTOR 40u /* the first number of the director's */
+#define STALE 1000u     /* numbers of messages that are gone */
+
+static struct cmp_channel_end a_end, b_end; /* a puts, b gets */
+static uint32_t size_of_messages, n_turns;
+static uint32_t next_of_director;
+static int n_killed_getters;
+
+/* board->ref[0]: numbers that were got; [1]: whose put has begun; [2]: has returned. */
+enum { GOT, BEGUN, PUT };
+
+/* ---- messages ------------------------------------------------------------------------- */
+
+static unsigned char byte_of(uint32_t number, size_t i)
+{
+    return (unsigned char)(number * 37 + i * 11 + (i >> 8) + 1);
+}
+
+static void fill(unsigned char *bytes, uint32_t number, size_t n)
+{
+    for (size_t i = 4; i < n; i++)
+        bytes[i] = byte_of(number, i);
+    memcpy(bytes, &number, 4);
+}
+
+static int put_sized(struct cmp_channel_end *e, uint32_t number, size_t n, int64_t deadline_ns)
+{
+    static unsigned char bytes[BLOCK];
+    fill(bytes, number, n);
+    struct cmp_part parts[] = {{bytes, 10}, {bytes + 10, n - 10}};
+    struct cmp_outgoing m = {.parts = parts, .n_parts = 2};
+    return cmp_channel_put(e, &m, deadline_ns);
+}
+
+static void note(int list, uint32_t number)
+{
+    or64_seqcst(&board->ref[list], UINT64_C(1) << number);
+}
+
+static void put_number(uint32_t number, int64_t deadline_ns)
+{
+    note(BEGUN, number);
+    int rc = put_sized(&a_end, number, size_of_messages, deadline_ns);
+    if (rc == 0)
+        note(PUT, number);
+    else if (rc != -ETIMEDOUT || deadline_ns == CMP_FOREVER)
+        violation("put of %u: %d", number, rc);
+}
+
+/* Whose number it is; the last one of each producer that this process has got. */
+static void check_order(uint32_t number)
+{
+    static uint32_t last[OF_DIRECTOR / PER_ACTOR + 1];
+    uint32_t who = number < OF_DIRECTOR ? number / PER_ACTOR : OF_DIRECTOR / PER_ACTOR;
+    if (last[who] > number + 1)
+        violation("%u was got after %u", number, last[who] - 1);
+    last[who] = number + 1;
+}
+
+static void check_message(const struct cmp_incoming *m)
+{
+    uint32_t number = STALE;
+    const unsigned char *bytes = m->data;
+    if (m->bytes != size_of_messages) {
+        violation("a message of %d bytes", (int)m->bytes);
+        return;
+    }
+    memcpy(&number, bytes, 4);
+    if (number >= STALE) {
+        violation("an old message (%u) was got again, or one that was never written", number);
+        return;
+    }
+    for (size_t i = 4; i < m->bytes; i++)
+        if (bytes[i] != byte_of(number, i)) {
+            violation("message %u is torn at %d", number, (int)i);
+            return;
+        }
+    if (or64_seqcst(&board->ref[GOT], UINT64_C(1) << number) >> number & 1)
+        violation("message %u was got twice", number);
+    check_order(number);
+}
+
+static int get_one(int64_t deadline_ns)
+{
+    static char buffer[CAP / 4];
+    struct cmp_incoming m;
+    int rc = cmp_ring_get(&b_end.in, buffer, &m, deadline_ns);
+    if (rc < 0)
+        return rc;
+    check_message(&m);
+    cmp_incoming_drop(&m);
+    return 0;
+}
+
+/* ---- roles ----------------------------------------------------------------------------- */
+
+static void getter(int id)
+{
+    ready();
+    for (uint32_t i = 0; i < n_turns; i++) {
+        int rc = get_one(CMP_FOREVER);
+        if (rc != 0)
+            violation("actor %d: get: %d", id, rc);
+    }
+    store_seqcst(&board->result[id], 1);
+}
+
+static void putter(int id)
+{
+    ready();
+    for (uint32_t i = 0; i < n_turns; i++)
+        put_number((uint32_t)id * PER_ACTOR + i, CMP_FOREVER);
+    store_seqcst(&board->result[id], 1);
+}
+
+static void impatient_getter(int id)
+{
+    (void)id;
+    ready();
+    int rc = get_one(cmp_now_ns() + 15 * MS);
+    if (rc != 0 && rc != -ETIMEDOUT)
+        violation("actor %d: get: %d", id, rc);
+}
+
+static void impatient_putter(int id)
+{
+    ready();
+    put_number((uint32_t)id * PER_ACTOR, cmp_now_ns() + 15 * MS);
+}
+
+static void poller(int id)
+{
+    uint64_t bytes;
+    ready();
+    int rc = cmp_ring_wait(&b_end.in, CMP_FOREVER);
+    if (rc == 0)
+        rc = cmp_ring_peek(&b_end.in, &bytes, 0);
+    if (rc != 0 && rc != -ETIMEDOUT)
+        violation("actor %d: wait: %d", id, rc);
+    else if (rc == 0 && bytes != size_of_messages)
+        violation("actor %d: the next one has %d bytes", id, (int)bytes);
+}
+
+/* ---- the director ------------------------------------------------------------------------ */
+
+static void open_ends(cmp_ref ends[2])
+{
+    int rc = cmp_channel_create(true, CAP, ends);
+    if (rc == 0)
+        rc = cmp_channel_open(ends[0], &a_end);
+    if (rc == 0)
+        rc = cmp_channel_open(ends[1], &b_end);
+    if (rc < 0) {
+        violation("there is no channel: %d", rc);
+        exit(1);
+    }
+    show_on_failure("puts", &b_end.in.ring->put, sizeof(struct cmp_side));
+    show_on_failure("gets", &b_end.in.ring->get, sizeof(struct cmp_side));
+}
+
+/* Once round, and on to a place where the next record but one needs a PAD. */
+static void wear(void)
+{
+    uint32_t n = size_of_messages < SMALL ? SMALL : size_of_messages > LARGE ? SMALL : size_of_messages;
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    uint64_t end = 2 * CAP - (n < 400 ? 8 : 0);
+    for (uint32_t i = 0; load64_seqcst(&b_end.in.ring->put.at) + n + 8 <= end; i++)
+        if (put_sized(&a_end, STALE + i, n, 0) != 0 || cmp_ring_get(&b_end.in, buffer, &m, 0) != 0)
+            violation("the ring is not worn");
+}
+
+static void make_ring(uint32_t bytes, uint32_t turns)
+{
+    cmp_ref ends[2];
+    size_of_messages = bytes;
+    n_turns = turns;
+    open_ends(ends);
+    wear();
+}
+
+static void director_puts(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t until = cmp_now_ns() + hang_limit_ms() * MS;
+        uint32_t number = OF_DIRECTOR + next_of_director++;
+        put_number(number, until);
+        if (!(load64_seqcst(&board->ref[PUT]) >> number & 1))
+            hang("the director cannot put");
+    }
+}
+
+static void director_gets(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = get_one(cmp_now_ns() + hang_limit_ms() * MS);
+        if (rc != 0)
+            hang("the director cannot get: %d", rc);
+    }
+}
+
+static bool is_empty(void)
+{
+    return cmp_ring_fill(b_end.in.ring) == 0;
+}
+
+static int count_bits(uint64_t bits)
+{
+    return __builtin_popcountll(bits);
+}
+
+/* Take out what is left, then go through the books. */
+static void account(void)
+{
+    int rc;
+    while ((rc = get_one(0)) == 0)
+        ;
+    if (rc != -ETIMEDOUT)
+        violation("at the end, get says %d", rc);
+    uint64_t got = load64_seqcst(&board->ref[GOT]), begun = load64_seqcst(&board->ref[BEGUN]);
+    uint64_t put = load64_seqcst(&board->ref[PUT]);
+    if (got & ~begun)
+        violation("messages %llx were got, and never put", (unsigned long long)(got & ~begun));
+    int lost = count_bits(put & ~got);
+    if (lost > n_killed_getters)
+        violation("%d messages are lost: %llx", lost, (unsigned long long)(put & ~got));
+}
+
+/* Whoever comes later has a ring that works. */
+static void use(void)
+{
+    director_puts(2);
+    director_gets(2);
+}
+
+/* ---- put ------------------------------------------------------------------------------------- */
+
+/* The victim puts, b sleep; what it has put arrives. */
+static void put(int bytes, int b)
+{
+    make_ring((uint32_t)bytes, 1);
+    spawn_sleepers(getter, b);
+    n_turns = 2;
+    n_killed_getters = second_dies_too();
+    lead(spawn_victim(putter));
+    n_turns = 1;
+    second_dies();
+    settle(is_empty);
+    if (b > 0)
+        director_puts((uint32_t)b);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* The ring is full; the victim waits there, first or last of b + 1. */
+#define LAST 4096
+static void put_full(int how, int b)
+{
+    uint32_t bytes = (uint32_t)how & ~(uint32_t)LAST;
+    make_ring(bytes, 1);
+    uint32_t n = 0;
+    size_of_messages = LARGE;
+    for (; !is_empty() ? cmp_ring_fill(b_end.in.ring) < CAP : true; n++)
+        director_puts(1);
+    size_of_messages = bytes;
+    if (how & LAST)
+        spawn_sleepers(putter, b);
+    struct actor *v = spawn_victim(putter);
+    bool dead = lead(v);
+    if (!(how & LAST))
+        spawn_sleepers(putter, b);
+    size_of_messages = LARGE;
+    director_gets(n);
+    size_of_messages = bytes;
+    if (!dead)
+        lead_on(v);
+    second_dies();
+    settle(NULL);
+    account();
+    use();
+}
+
+/* ---- get ------------------------------------------------------------------------------------- */
+
+/* Messages are there, or the ring is full and b putters sleep; the victim gets two. */
+static void get(int bytes, int b)
+{
+    make_ring((uint32_t)bytes, 2);
+    n_killed_getters = 1;
+    director_puts(b > 0 ? N_FULL : 3);
+    n_turns = 1;
+    spawn_sleepers(putter, b);
+    n_turns = 2;
+    lead(spawn_victim(getter));
+    second_dies();
+    if (b > 0)
+        director_gets(N_FULL - 2); /* room for all, whatever the victim has done */
+    settle(NULL);
+    account();
+    use();
+}
+
+/* The ring is empty; the victim waits there, first or last of b + 1; then b + 1 come. */
+static void get_empty(int how, int b)
+{
+    make_ring((uint32_t)how & ~(uint32_t)LAST, 1);
+    n_killed_getters = 1 + second_dies_too();
+    if (how & LAST)
+        spawn_sleepers(getter, b);
+    struct actor *v = spawn_victim(getter);
+    bool dead = lead(v);
+    if (!(how & LAST))
+        spawn_sleepers(getter, b);
+    director_puts((uint32_t)b + 1);
+    if (!dead)
+        lead_on(v);
+    second_dies();
+    settle(is_empty);
+    director_puts((uint32_t)b + 1);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* The victim gives up; others are served. */
+static void time_out(int put, int b)
+{
+    make_ring(LARGE, 1);
+    n_killed_getters = 1;
+    if (put)
+        director_puts(N_FULL);
+    struct actor *v = spawn_victim(put ? impatient_putter : impatient_getter);
+    bool dead = lead(v);
+    spawn_sleepers(put ? putter : getter, b);
+    if (!dead)
+        lead_on(v);
+    if (put)
+        director_gets(N_FULL);
+    else
+        director_puts((uint32_t)b + 1);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* ---- wait and peek --------------------------------------------------------------------------- */
+
+/* The victim only looks: one message comes, and one of b gets it. */
+static void look(int first, int b)
+{
+    make_ring(SMALL, 1);
+    n_killed_getters = second_dies_too();
+    if (!first)
+        spawn_sleepers(getter, b);
+    struct actor *v = spawn_victim(poller);
+    bool dead = lead(v);
+    if (first)
+        spawn_sleepers(getter, b);
+    for (int i = 0; i < b; i++)
+        director_puts(1);
+    if (!dead)
+        lead_on_or_leave_asleep(v);
+    second_dies();
+    settle(is_empty);
+    director_puts((uint32_t)b);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* ---- one about to sleep, the other at work ------------------------------------------------------ */
+
+static void sleep_in_step(int put, int b)
+{
+    (void)b;
+    make_ring(LARGE, 1);
+    n_killed_getters = 1;
+    if (put)
+        director_puts(N_FULL);
+    struct actor *v = spawn_victim(put ? putter : getter);
+    stop_here(v);
+    spawn_second(put ? getter : putter);
+    second_dies();
+    release_actor(v);
+    if (put) {
+        settle(NULL); /* the getter's death or not: there may be no room */
+    } else {
+        settle(is_empty);
+        director_puts(1);
+        settle(NULL);
+    }
+    account();
+    use();
+}
+
+static bool is_full(void)
+{
+    return cmp_ring_fill(b_end.in.ring) == CAP;
+}
+
+static void full_in_step(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(LARGE, 1);
+    n_killed_getters = 1;
+    director_puts(N_FULL);
+    struct actor *v = spawn_victim(putter);
+    stop_here(v);
+    spawn_second(getter);
+    second_dies();
+    release_actor(v);
+    settle(is_full);
+    director_gets(1);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* One was woken and is killed, and a follower whom that has woken is killed too. */
+static void relay(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    n_killed_getters = 2;
+    spawn_sleeper(getter); /* in the seat: the second victim */
+    struct actor *v = spawn_victim(getter);
+    bool dead = lead(v);
+    struct actor *last = spawn(getter);
+    await_sleep(last);
+    director_puts(1);
+    second_dies();
+    if (!dead)
+        lead_for(v, 20);
+    if (!v->gone)
+        release_actor(v); /* the first one may have got it */
+    settle(is_empty);
+    director_puts(3);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* ---- stopped in the seat ------------------------------------------------------------------------ */
+
+static struct actor *spawn_stopped(void)
+{
+    struct actor *s = spawn(getter);
+    await_sleep(s);
+    kill(s->pid, SIGSTOP);
+    usleep(500);
+    s->bystander = true;
+    return s;
+}
+
+static void wake_stopped(struct actor *s)
+{
+    kill(s->pid, SIGCONT);
+    s->bystander = false;
+    director_puts(1);
+    settle(NULL);
+}
+
+/* One stands stopped in the seat, b follow: each is served at once, without a slice. */
+static void stopped(int b, int unused)
+{
+    (void)unused;
+    make_ring(SMALL, 1);
+    struct actor *s = spawn_stopped();
+    for (int i = 0; i < b; i++)
+        await_sleep(spawn(getter));
+    for (int i = 0; i < b; i++) {
+        director_puts(1);
+        settle(is_empty);
+    }
+    settle(NULL);
+    wake_stopped(s);
+    account();
+    use();
+    victim_ended();
+}
+
+/* ... and who puts is killed: then it may take one. */
+static void stopped_and_killed(int turns, int b)
+{
+    make_ring(SMALL, 1);
+    struct actor *s = spawn_stopped();
+    spawn_sleepers(getter, b);
+    n_turns = (uint32_t)turns;
+    lead(spawn_victim(putter));
+    director_puts((uint32_t)b);
+    settle(NULL);
+    wake_stopped(s);
+    account();
+    use();
+}
+
+/* ---- the bell ------------------------------------------------------------------------------------- */
+
+enum { BYTES = 3 }; /* board->count: what could be read from the descriptor */
+
+static void strike(void *arg)
+{
+    (void)arg;
+    add_seqcst(&board->count[BYTES], 1);
+}
+
+static int count_bytes(void *arg)
+{
+    (void)arg;
+    return (int)load_seqcst(&board->count[BYTES]);
+}
+
+static void take_bytes(void *arg, int n)
+{
+    (void)arg;
+    add_seqcst(&board->count[BYTES], -(uint32_t)n);
+}
+
+static const struct cmp_bell bell = {NULL, strike, count_bytes, take_bytes};
+
+static void asker(int id)
+{
+    ready();
+    if (cmp_ring_poll(&b_end.in) != 0)
+        violation("actor %d: poll failed", id);
+}
+
+/* Whatever the victim has left: the next message shows, and with the last one the sign goes. */
+static void ring_bell(int how, int n)
+{
+    make_ring(SMALL, 2);
+    n_killed_getters = 1;
+    a_end.out.bell = b_end.in.bell = &bell;
+    strike(NULL);
+    if (how != 2 && cmp_ring_poll(&b_end.in) != 0)
+        violation("poll failed");
+    director_puts((uint32_t)n);
+    struct actor *v = spawn_victim(how == 0 ? putter : how == 1 ? getter : asker);
+    lead(v);
+    kill_actor(v);
+    if (how == 2 && cmp_ring_poll(&b_end.in) != 0)
+        violation("poll failed after another's");
+    if (how != 0 && !is_empty() && count_bytes(NULL) == 0)
+        violation("a message is there, and nothing shows it");
+    director_puts(1);
+    if (count_bytes(NULL) == 0)
+        violation("a message came, and nothing shows it");
+    account();
+    if (count_bytes(NULL) != 0)
+        violation("nothing is there, and %d bytes are", count_bytes(NULL));
+    use();
+}
+
+/* ---- objects that travel -------------------------------------------------------------------------- */
+
+static cmp_ref make_event(uint32_t signature)
+{
+    cmp_ref ref;
+    uint32_t *cell = make(CMP_TYPE_EVENT, 64, &ref);
+    memset(cell, 0, 64);
+    cell[0] = signature * 2;
+    return ref;
+}
+
+/* One object in a record, kept by the putter too if `keep`. */
+static void send_object(bool keep, int64_t deadline_ns)
+{
+    cmp_ref ref = load64_seqcst(&board->ref[8]);
+    struct cmp_outgoing m = {.refs = &ref, .n_refs = 1};
+    if (ref == 0)
+        ref = make_event(5);
+    if (keep)
+        cmp_object_hold(ref);
+    int rc = cmp_channel_put(&a_end, &m, deadline_ns);
+    if (rc != 0)
+        violation("put of an object: %d", rc);
+}
+
+static void sender(int id)
+{
+    (void)id;
+    ready();
+    send_object(false, CMP_FOREVER);
+}
+
+static bool receive_object(void)
+{
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    void *cell;
+    int rc = cmp_ring_get(&b_end.in, buffer, &m, 0);
+    if (rc == -ETIMEDOUT)
+        return false;
+    if (rc < 0 || m.n_refs != 1) {
+        violation("get of an object: %d", rc);
+        return true;
+    }
+    rc = cmp_object_take(m.refs[0], CMP_TYPE_EVENT, &cell);
+    if (rc < 0 || *(uint32_t *)cell != 10)
+        violation("an object came that is not the one that was put: %d", rc);
+    cmp_object_drop(m.refs[0]);
+    cmp_incoming_drop(&m);
+    return true;
+}
+
+static void receiver(int id)
+{
+    await_order(id);
+    ready();
+    receive_object();
+}
+
+/* Made by the sender, who knows it alone; or the director's. */
+static void send_killed(int of_director, int b)
+{
+    (void)b;
+    make_ring(SMALL, 1);
+    if (of_director)
+        store64_seqcst(&board->ref[8], make_event(5));
+    struct actor *v = spawn_victim(sender);
+    if (of_director)
+        cmp_object_drop(load64_seqcst(&board->ref[8])); /* the victim inherited it */
+    lead(v);
+    kill_actor(v);
+    cmp_sweep();
+    bool came = receive_object();
+    if (!came && victim_has_ended())
+        violation("an object was put, and did not come");
+    cmp_sweep();
+    use();
+}
+
+/* The director sends, the victim receives, the next one does if it could not. */
+static void receive_killed(int keeps, int b)
+{
+    (void)b;
+    void *cell;
+    make_ring(SMALL, 1);
+    struct actor *v = spawn_victim_later(receiver); /* it inherits no hold */
+    cmp_ref ref = make_event(5);
+    store64_seqcst(&board->ref[8], ref);
+    send_object(keeps, 0);
+    give_order(v, 1);
+    stand_ready(v);
+    lead(v);
+    kill_actor(v);
+    cmp_sweep();
+    receive_object();
+    cmp_sweep();
+    if (keeps && cmp_object_take(ref, CMP_TYPE_EVENT, &cell) != 0)
+        violation("an object that was sent and kept is gone");
+    if (keeps && is_living(ref)) {
+        cmp_object_drop(ref);
+        cmp_object_drop(ref);
+    }
+    use();
+}
+
+/* One stands at each point of put, or of get, while others sweep; or a sweeper does, while an
+   object goes by the ring. */
+enum { SENDER, RECEIVER, SWEEPER, SWEEPER_OF_GOT };
+static void sweeping(int id)
+{
+    (void)id;
+    ready();
+    cmp_sweep();
+}
+
+static void get_and_keep(cmp_ref ref)
+{
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    if (cmp_ring_get(&b_end.in, buffer, &m, 0) != 0 || m.n_refs != 1 || m.refs[0] != ref)
+        violation("another object came than was put");
+}
+
+static void drop_kept(cmp_ref ref)
+{
+    if (!is_living(ref))
+        violation("an object was freed that the director has got");
+    cmp_object_drop(ref);
+}
+
+static role *const movers[] = {sender, receiver, sweeping, sweeping};
+
+static void move_stopped(int who, int b)
+{
+    (void)b;
+    make_ring(SMALL, 1);
+    struct actor *v = spawn_victim_later(movers[who]);
+    cmp_ref ref = who == SENDER ? 0 : make_event(5);
+    store64_seqcst(&board->ref[8], ref);
+    kill_actor(spawn_marked(mark)); /* a reason to sweep */
+    if (who == RECEIVER || who == SWEEPER_OF_GOT)
+        send_object(false, 0);
+    give_order(v, 1);
+    stand_ready(v);
+    stop_here(v);
+    if (who == SWEEPER_OF_GOT)
+        get_and_keep(ref);
+    else if (who == SWEEPER)
+        send_object(false, 0);
+    else
+        cmp_sweep();
+    release_actor(v);
+    settle(NULL);
+    if (who == SWEEPER_OF_GOT)
+        drop_kept(ref);
+    else if (who != RECEIVER && !receive_object())
+        violation("an object that was put did not come");
+    use();
+}
+
+/* ---- the end of the other end ------------------------------------------------------------------------ */
+
+static void closer(int id)
+{
+    (void)id;
+    cmp_channel_close(&b_end); /* the getters have that */
+    ready();
+    cmp_channel_close(&a_end);
+}
+
+static void await_end(int id)
+{
+    cmp_channel_close(&a_end);
+    ready();
+    int rc = get_one(CMP_FOREVER);
+    if (rc == 0)
+        rc = get_one(CMP_FOREVER);
+    if (rc != -EPIPE)
+        violation("actor %d: at the end, get says %d", id, rc);
+}
+
+static void await_end_full(int id)
+{
+    cmp_channel_close(&b_end);
+    ready();
+    int rc = put_sized(&a_end, 1, LARGE, CMP_FOREVER);
+    if (rc != -EPIPE)
+        violation("actor %d: at the end, put says %d", id, rc);
+}
+
+static void other_closer(int id)
+{
+    (void)id;
+    cmp_channel_close(&a_end);
+    ready();
+    cmp_channel_close(&b_end);
+}
+
+/* The victim has the last one of the other ends, and closes it, or dies on the way. */
+static void close_last(int b, int full)
+{
+    make_ring(full ? LARGE : SMALL, 1);
+    if (full)
+        director_puts(N_FULL);
+    for (int i = 0; i < b; i++)
+        spawn_sleeper(full ? await_end_full : await_end);
+    struct actor *v = spawn_victim_later(full ? other_closer : closer);
+    cmp_channel_close(&a_end);
+    cmp_channel_close(&b_end);
+    stand_ready(v);
+    lead(v);
+    second_dies();
+    settle(NULL);
+}
+
+static void holder(int id)
+{
+    cmp_channel_close(&b_end);
+    mark(id);
+    await_order(id);
+}
+
+/* The victim waits, first or last of b + 1; then the last holder is killed.  One message was
+   put before that. */
+static void holder_dies(int last, int b)
+{
+    make_ring(SMALL, 1);
+    struct actor *h = spawn_marked(holder);
+    if (last)
+        spawn_sleepers(await_end, b);
+    struct actor *v = spawn_victim(await_end);
+    bool dead = lead(v);
+    if (!last)
+        spawn_sleepers(await_end, b);
+    cmp_channel_close(&a_end);
+    cmp_channel_close(&b_end);
+    kill_actor(h);
+    if (!dead)
+        lead_on(v);
+    second_dies();
+    settle(NULL);
+}
+
+/* One is about to sleep, another one closes, or is killed. */
+static void close_in_step(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    struct actor *v = spawn_victim(await_end);
+    stop_here(v);
+    spawn_second(closer);
+    cmp_channel_close(&a_end);
+    cmp_channel_close(&b_end);
+    second_dies();
+    release_actor(v);
+    settle(NULL);
+}
+
+/* An end goes by another channel; the victim puts it, or gets it; then it is gone. */
+static struct cmp_channel_end c_end, d_end;
+
+static void await_end_alone(int id)
+{
+    cmp_channel_close(&c_end);
+    cmp_channel_close(&d_end);
+    await_end(id);
+}
+
+static void put_end(int id)
+{
+    struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
+    (void)id;
+    ready();
+    int rc = cmp_channel_put(&c_end, &m, 0);
+    if (rc != 0)
+        violation("put of an end: %d", rc);
+}
+
+static void get_end(int id)
+{
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    struct cmp_channel_end got;
+    (void)id;
+    cmp_channel_close(&a_end);
+    await_order(id);
+    ready();
+    int rc = cmp_ring_get(&d_end.in, buffer, &m, 0);
+    if (rc != 0 || m.n_refs != 1 || cmp_channel_open(m.refs[0], &got) != 0)
+        violation("get of an end: %d", rc);
+    else
+        cmp_channel_close(&got);
+}
+
+static void end_travels(int put, int b)
+{
+    cmp_ref ends[2];
+    make_ring(SMALL, 1);
+    if (cmp_channel_create(true, CAP, ends) != 0 || cmp_channel_open(ends[0], &c_end) != 0 ||
+        cmp_channel_open(ends[1], &d_end) != 0)
+        violation("there is no second channel");
+    struct actor *v = spawn_victim_later(put ? put_end : get_end);
+    for (int i = 0; i < b; i++)
+        spawn_sleeper(await_end_alone);
+    if (put) {
+        cmp_channel_close(&a_end);
+        stand_ready(v);
+        lead(v);
+        kill_actor(v);
+        bool there = cmp_ring_wait(&d_end.in, 0) == 0;
+        if (there && (usleep(3000), n_finished() > (victim_has_ended() ? 1 : 0)))
+            violation("an end is on its way, and they wait no longer");
+        cmp_channel_close(&c_end);
+        cmp_channel_close(&d_end); /* what is in it goes with the sweep */
+        cmp_sweep();
+    } else {
+        struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
+        if (cmp_channel_put(&c_end, &m, 0) != 0)
+            violation("put of an end failed");
+        give_order(v, 1);
+        stand_ready(v);
+        lead(v);
+        kill_actor(v);
+        cmp_channel_close(&c_end);
+        cmp_channel_close(&d_end);
+        cmp_sweep();
+    }
+    cmp_channel_close(&b_end);
+    settle(NULL);
+}
+
+/* ---- channels ------------------------------------------------------------------------------------------ */
+
+static void maker(int id)
+{
+    cmp_ref ends[2];
+    struct cmp_channel_end one, other;
+    (void)id;
+    ready();
+    if (cmp_channel_create(true, CAP, ends) != 0 || cmp_channel_open(ends[0], &one) != 0 ||
+        cmp_channel_open(ends[1], &other) != 0) {
+        violation("create failed");
+        return;
+    }
+    if (put_sized(&one, 1, BLOCK, 0) != 0)
+        violation("put into a new one failed");
+    cmp_channel_close(&one);
+    cmp_channel_close(&other);
+}
+
+static void create(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    lead(spawn_victim(maker));
+    cmp_sweep();
+    use();
+    account();
+}
+
+static const struct scenario list[] = {
+    {"ring: put, nobody waits", put, SMALL, 0, 1, 0, 0},
+    {"ring: put, 1 waits", put, SMALL, 1, 1, 1, 0},
+    {"ring: put, 3 wait", put, LARGE, 3, 2, 3, 0},
+    {"ring: put by a block, nobody waits", put, BLOCK, 0, 3, 0, 0},
+    {"ring: put by a block, 1 waits", put, BLOCK, 1, 5, 1, 0},
+    {"ring: put, full, first of 3", put_full, LARGE, 2, 2, 2, 0},
+    {"ring: put, full, last of 3", put_full, LARGE | LAST, 2, 2, 2, 0},
+    {"ring: get, nobody waits", get, SMALL, 0, 1, 0, 0},
+    {"ring: get, full, 1 waits", get, LARGE, 1, 1, 1, 0},
+    {"ring: get, full, 2 wait", get, LARGE, 2, 2, 2, 0},
+    {"ring: get by a block", get, BLOCK, 0, 3, 0, 0},
+    {"ring: get, empty, first of 3", get_empty, SMALL, 2, 1, 2, 0},
+    {"ring: get, empty, last of 3", get_empty, SMALL | LAST, 2, 1, 2, 0},
+    {"ring: get by a block, empty, first of 2", get_empty, BLOCK, 1, 5, 1, 0},
+    {"ring: get, empty, times out, 1 waits", time_out, 0, 1, 4, 0, 0},
+    {"ring: put, full, times out, 1 waits", time_out, 1, 1, 4, 0, 0},
+    {"ring: wait and peek, first of 2", look, 1, 1, 2, 1, 0},
+    {"ring: wait and peek, last of 3", look, 0, 2, 2, 1, 0},
+    {"ring: putter killed while a getter is about to sleep", sleep_in_step, 0, 0, 9, 1, IN_STEP},
+    {"ring: getter killed while a putter is about to sleep", full_in_step, 0, 0, 9, 1, IN_STEP},
+    {"ring: one in the seat killed, then who follows it", relay, 0, 0, 9, 1, IN_STEP},
+    {"ring: one stopped in the seat, 3 follow, each is served", stopped, 3, 0, 1, 0, OWN_WAY},
+    {"ring: put, one stopped in the seat, 2 follow (slices)", stopped_and_killed, 2, 2, 3, 0, SLICES},
+    {"ring: put of an object, its maker killed", send_killed, 0, 0, 2, 0, 0},
+    {"ring: put of an object that others knew", send_killed, 1, 0, 2, 0, 0},
+    {"ring: get of an object", receive_killed, 0, 0, 2, 0, 0},
+    {"ring: get of an object that is kept, too", receive_killed, 1, 0, 2, 0, 0},
+    {"ring: put of an object, stopped while others sweep", move_stopped, SENDER, 0, 2, 0, 0},
+    {"ring: get of an object, stopped while others sweep", move_stopped, RECEIVER, 0, 2, 0, 0},
+    {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 31, 0, 0},
+    {"ring: sweep, stopped while an object is got", move_stopped, SWEEPER_OF_GOT, 0, 31, 0, 0},
+    {"ring: put, polled", ring_bell, 0, 0, 7, 0, 0},
+    {"ring: get, polled", ring_bell, 1, 2, 7, 0, 0},
+    {"ring: poll, empty", ring_bell, 2, 0, 3, 0, 0},
+    {"ring: poll, not empty", ring_bell, 2, 1, 3, 0, 0},
+    {"channel: the last other end is closed, 1 waits", close_last, 1, 0, 2, 1, 0},
+    {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 3, 3, 0},
+    {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 3, 3, 0},
+    {"channel: closed or killed while one is about to sleep", close_in_step, 0, 0, 9, 1, IN_STEP},
+    {"channel: put of an end, 2 wait for its end", end_travels, 1, 2, 3, 0, 0},
+    {"channel: get of an end, 2 wait for its end", end_travels, 0, 2, 3, 0, 0},
+    {"channel: wait, first of 3, the last holder is killed", holder_dies, 0, 2, 3, 0, 0},
+    {"channel: wait, last of 3, the last holder is killed", holder_dies, 1, 2, 3, 0, 0},
+    {"channel: create, put by a block, close", create, 0, 0, 7, 0, 0},
+};
+SCENARIOS(list)
