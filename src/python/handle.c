@@ -12,11 +12,6 @@
 #define ID_BYTES 16
 #define STATE_SIZE 3
 
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_BEGIN_CRITICAL_SECTION(object) {
-#define Py_END_CRITICAL_SECTION() }
-#endif
-
 static inline struct pycmp_handle *handle_of(PyObject *self)
 {
     return (struct pycmp_handle *)self;

@@ -7,6 +7,11 @@
 #include <stdbool.h>
 #include "../core/cmp.h"
 
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 typedef struct {
     PyTypeObject *IdentityType;
     PyTypeObject *RedirectType;
@@ -26,9 +31,15 @@ typedef struct {
     PyTypeObject *GuardedArrayType;
     PyTypeObject *GuardedStringType;
     PyObject *OwnerDiedWarning;
+    PyObject *UnpicklingError;
+    PyObject *SimpleNamespace;
+    PyObject *reduction;      /* multiprocessing's module */
+    PyObject *dispatch_table; /* these two are of copyreg */
+    PyObject *pickle_complex;
 } pycmp_state;
 
 /* Functions of the module, by the file that has them.  */
+extern PyMethodDef pycmp_codec_methods[];
 extern PyMethodDef pycmp_family_methods[];
 extern PyMethodDef pycmp_handle_functions[];
 extern PyMethodDef pycmp_identity_methods[];
