@@ -98,12 +98,8 @@ static int module_exec(PyObject *mod)
         add_type(mod, &pycmp_redirect_spec, &st->RedirectType, NULL) < 0 ||
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
         add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
-<<<<<<< HEAD
         add_type(mod, &pycmp_naming_spec, &st->NamingType, NULL) < 0 ||
-        add_families(mod, st) < 0 || add_warning(mod, st) < 0)
-=======
         add_families(mod, st) < 0 || add_warning(mod, st) < 0 || pycmp_codec_init(st) < 0)
->>>>>>> 0a43c00290344c0506f32485f176703ff83a5894
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
