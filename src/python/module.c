@@ -16,6 +16,7 @@ static int add_functions(PyObject *mod)
 {
     PyMethodDef *const all[] = {
         pycmp_codec_methods,
+        pycmp_connection_functions,
         pycmp_family_methods,
         pycmp_handle_functions,
         pycmp_identity_methods,
@@ -58,6 +59,7 @@ static int add_families(PyObject *mod, pycmp_state *st)
         {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
         {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
         {&pycmp_block_spec, &st->BlockType, &st->HandleType},
+        {&pycmp_connection_spec, &st->ConnectionType, &st->HandleType},
         {&pycmp_guarded_value_spec, &st->GuardedValueType, &st->GuardedType},
         {&pycmp_guarded_array_spec, &st->GuardedArrayType, &st->GuardedType},
         {&pycmp_guarded_string_spec, &st->GuardedStringType, &st->GuardedArrayType},
@@ -107,7 +109,7 @@ static int module_exec(PyObject *mod)
 #define OBJECTS(do) \
     do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(NamingType) do(HandleType) \
     do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
-    do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
+    do(BlockType) do(ConnectionType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
     do(GuardedStringType) do(OwnerDiedWarning) do(UnpicklingError) do(SimpleNamespace) \
     do(reduction) do(dispatch_table) do(pickle_complex)
 
