@@ -61,7 +61,7 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
 
     def __reduce__(self):
         if context.get_spawning_popen() is not None:
-            return _rebuild, (type(self), reduction.DupFd(self.fileno()), self.__getstate__())
+            return _rebuild, (type(self), reduction.DupFd(self._fd), self.__getstate__())
         return _rebuild, (type(self), _Parcel(self), self._place())
 
 
@@ -81,7 +81,7 @@ class _Parcel:
 
         def send(conn, pid):
             with kept:
-                reduction.send_handle(conn, kept.fileno(), pid)
+                reduction.send_handle(conn, kept._fd, pid)
                 conn.poll(10) and conn.recv_bytes()  # by now the receiver holds it, or has ended
 
         self._id = resource_sharer._resource_sharer.register(send, kept.close)

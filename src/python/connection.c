@@ -565,6 +565,17 @@ static PyObject *Connection_writable(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(of(self)->end.out.ring != NULL);
 }
 
+/* For a copy of it: nobody is going to ask it whether there is something to receive.  */
+static PyObject *Connection_fd(PyObject *self, void *Py_UNUSED(closure))
+{
+    uint32_t era;
+    if (enter(self, &era) < 0)
+        return NULL;
+    PyObject *fd = PyLong_FromLong(of(self)->fd);
+    leave(self, era);
+    return fd;
+}
+
 static PyObject *Connection_enter(PyObject *self, PyObject *Py_UNUSED(none))
 {
     return Py_NewRef(self);
@@ -599,12 +610,15 @@ static int begin(PyObject *self, cmp_ref ref, int fd)
 /* A socketpair with one byte on its way to each side, as bells have it.  */
 static int make_sockets(int fds[2])
 {
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ||
-        send(fds[0], "", 1, MSG_NOSIGNAL) < 0 || send(fds[1], "", 1, MSG_NOSIGNAL) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
+    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
+    if (rc == 0 && send(fds[0], "", 1, MSG_NOSIGNAL) == 1 && send(fds[1], "", 1, MSG_NOSIGNAL) == 1)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    if (rc == 0) {
+        close(fds[0]);
+        close(fds[1]);
     }
-    return 0;
+    return -1;
 }
 
 /* A new instance for end i; what is not taken over is let go.  */
@@ -682,12 +696,16 @@ static PyObject *Connection_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
 
 /* ---- pickles --------------------------------------------------------------------------------------------- */
 
-/* (family, reference, attributes); the reference does not leave by that.  */
+/* (family, reference, attributes).  Nobody holds it for the receiver: the caller does, until the
+   receiver has it.  */
 static PyObject *Connection_place(PyObject *self, PyObject *Py_UNUSED(none))
 {
     uint32_t era;
     if (enter(self, &era) < 0)
         return NULL;
+    /* From now on this process is not the only one to know it, see object.h. */
+    if (cmp_object_pin(of(self)->handle.ref) == 0)
+        cmp_object_drop(of(self)->handle.ref);
     PyObject *place = Py_BuildValue("(y#KO)", (const char *)cmp_family_id(), (Py_ssize_t)16,
                                     (unsigned long long)of(self)->handle.ref, Py_None);
     leave(self, era);
@@ -867,6 +885,7 @@ static PyGetSetDef Connection_getset[] = {
     {"closed", Connection_closed, NULL, "Whether it is closed.", NULL},
     {"readable", Connection_readable, NULL, "Whether it can receive.", NULL},
     {"writable", Connection_writable, NULL, "Whether it can send.", NULL},
+    {"_fd", Connection_fd, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
