@@ -10,34 +10,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "parcel.h"
+#include "connection.h"
 #include "../core/arena.h"
 #include "../core/atomics.h"
 
 #define RING_BYTES (UINT32_C(1) << 16)
 
-#define CLOSED (UINT32_C(1) << 31) /* of users: no more calls */
-#define GONE (UINT32_C(1) << 30)   /* and the end is given up; below: calls in progress */
-
-typedef struct {
-    struct pycmp_handle handle;
-    struct cmp_channel_end end;
-    struct cmp_bell bell;
-    cmp_word users;
-    cmp_word era;    /* the process that counts them */
-    cmp_word64 buffer; /* one for receiving, that nobody uses; or 0 */
-    int fd;          /* a socket; the other end's is the other one of the pair */
-    bool deaf;       /* it was too long a message for recv_bytes(maxlength) */
-    PyObject *dumps; /* what objects are written and read by; NULL: pickle */
-    PyObject *loads;
-} Connection;
-
-static Connection *of(PyObject *self)
-{
-    return (Connection *)self;
-}
-
-/* ---- the bell ---------------------------------------------------------------------------- */
+/* ---- the bell -------------------- */
 
 static void strike(void *arg)
 {
@@ -76,7 +55,7 @@ static void hang_bell(Connection *c)
         c->end.out.bell = &c->bell;
 }
 
-/* ---- calls in progress ----------------------------------------------------------------------- */
+/* ---- calls in progress -------------------- */
 
 static void give_up(Connection *c)
 {
@@ -98,7 +77,7 @@ static void give_up_once(Connection *c)
 /* After a fork, forget the calls of other threads.  */
 static void recount(PyObject *self)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     uint32_t me = cmp_me();
 
     if (load_relaxed(&c->era) == me)
@@ -117,55 +96,55 @@ static PyObject *raise_text(const char *text)
     return NULL;
 }
 
-static void leave(PyObject *self, uint32_t era)
+void pycmp_done(PyObject *self, uint32_t era)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     if (load_relaxed(&c->era) != era)
         return; /* a signal handler has forked: this is the child, and has counted anew */
     add_seqcst(&c->users, UINT32_MAX);
     give_up_once(c);
 }
 
-/* A call begins.  0, or -1 and an exception; *era is for leave().  */
-static int enter(PyObject *self, uint32_t *era)
+/* A call begins.  0, or -1 and an exception; *era is for pycmp_done().  */
+int pycmp_begin(PyObject *self, uint32_t *era)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     if (pycmp_cell(self) == NULL)
         return -1;
     recount(self);
     *era = load_relaxed(&c->era);
     if ((add_seqcst(&c->users, 1) & CLOSED) == 0)
         return 0;
-    leave(self, *era);
+    pycmp_done(self, *era);
     raise_text("handle is closed");
     return -1;
 }
 
-static int enter_to_read(PyObject *self, uint32_t *era)
+int pycmp_begin_read(PyObject *self, uint32_t *era)
 {
-    if (enter(self, era) < 0)
+    if (pycmp_begin(self, era) < 0)
         return -1;
-    if (of(self)->end.in.ring != NULL && !of(self)->deaf)
+    if (pycmp_connection(self)->end.in.ring != NULL && !pycmp_connection(self)->deaf)
         return 0;
-    leave(self, *era);
+    pycmp_done(self, *era);
     raise_text("connection is write-only");
     return -1;
 }
 
-static int enter_to_write(PyObject *self, uint32_t *era)
+int pycmp_begin_write(PyObject *self, uint32_t *era)
 {
-    if (enter(self, era) < 0)
+    if (pycmp_begin(self, era) < 0)
         return -1;
-    if (of(self)->end.out.ring != NULL)
+    if (pycmp_connection(self)->end.out.ring != NULL)
         return 0;
-    leave(self, *era);
+    pycmp_done(self, *era);
     raise_text("connection is read-only");
     return -1;
 }
 
-static void close_it(PyObject *self)
+void pycmp_connection_close(PyObject *self)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     if (c->handle.cell == NULL)
         return;
     recount(self);
@@ -175,309 +154,11 @@ static void close_it(PyObject *self)
 
 static PyObject *Connection_close(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    close_it(self);
+    pycmp_connection_close(self);
     Py_RETURN_NONE;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------ */
-
-static PyObject *Connection_send(PyObject *self, PyObject *obj)
-{
-    Connection *c = of(self);
-    pycmp_state *st = pycmp_state_of(self);
-    struct pycmp_message m;
-    uint32_t era;
-    int rc = -1;
-
-    if (st == NULL || enter_to_write(self, &era) < 0)
-        return NULL;
-    PyObject *dumps = c->dumps == NULL || c->dumps == Py_None ? NULL : Py_NewRef(c->dumps);
-    if (pycmp_encode(st, &m, obj, dumps) == 0) {
-        rc = pycmp_send_message(&c->end, &m);
-        pycmp_message_free(&m);
-    }
-    Py_XDECREF(dumps);
-    leave(self, era);
-    if (rc < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static int bad_value(const char *text)
-{
-    PyErr_SetString(PyExc_ValueError, text);
-    return -1;
-}
-
-/* offset and size as they were given, NULL if not.  0, or -1 and an exception.  */
-static int choose(Py_ssize_t n, PyObject *offset, PyObject *size, long long *from, long long *length)
-{
-    *from = 0;
-    if (offset != NULL && pycmp_clamped(offset, "offset", from) < 0)
-        return -1;
-    if (*from < 0)
-        return bad_value("offset is negative");
-    if (n < *from)
-        return bad_value("buffer length < offset");
-    *length = n - *from;
-    if (size == NULL || size == Py_None)
-        return 0;
-    if (pycmp_clamped(size, "size", length) < 0)
-        return -1;
-    if (*length < 0)
-        return bad_value("size is negative");
-    if (*length > n - *from)
-        return bad_value("buffer length < offset + size");
-    return 0;
-}
-
-static int send_view(PyObject *self, const Py_buffer *view, PyObject *offset, PyObject *size)
-{
-    long long from, length;
-    if (choose(view->len, offset, size, &from, &length) < 0)
-        return -1;
-    return pycmp_send_bytes(&of(self)->end, (const char *)view->buf + from, (size_t)length);
-}
-
-static PyObject *Connection_send_bytes(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                       PyObject *kwnames)
-{
-    static const char *const names[] = {"buf", "offset", "size", NULL};
-    static const struct pycmp_signature sig = {"send_bytes", names, 1, 0};
-    PyObject *in[3];
-    Py_buffer view;
-    uint32_t era;
-    int rc = -1;
-
-    if (enter_to_write(self, &era) < 0)
-        return NULL;
-    if (pycmp_args(&sig, args, nargs, kwnames, in) == 0 &&
-        PyObject_GetBuffer(in[0], &view, PyBUF_SIMPLE) == 0) {
-        rc = send_view(self, &view, in[1], in[2]);
-        PyBuffer_Release(&view);
-    }
-    leave(self, era);
-    if (rc < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-/* ---- receiving ------------------------------------------------------------------------------------ */
-
-static void *borrow_buffer(Connection *c)
-{
-    void *buffer = (void *)(uintptr_t)atomic_exchange(&c->buffer, 0);
-    if (buffer == NULL)
-        buffer = PyMem_RawMalloc(cmp_ring_plain_max(c->end.in.cap));
-    if (buffer == NULL)
-        PyErr_NoMemory();
-    return buffer;
-}
-
-static void return_buffer(Connection *c, void *buffer)
-{
-    PyMem_RawFree((void *)(uintptr_t)atomic_exchange(&c->buffer, (uintptr_t)buffer));
-}
-
-/* Receive a message and have use(it) make the result.  */
-static PyObject *receive(PyObject *self, PyObject *(*use)(PyObject *, struct pycmp_parcel *, void *),
-                         void *arg)
-{
-    Connection *c = of(self);
-    pycmp_state *st = pycmp_state_of(self);
-    struct pycmp_parcel p;
-    PyObject *result = NULL;
-
-    void *buffer = st == NULL ? NULL : borrow_buffer(c);
-    if (buffer == NULL)
-        return NULL;
-    if (pycmp_receive(st, &c->end, buffer, &p) == 0) {
-        result = use(self, &p, arg);
-        pycmp_parcel_release(&p);
-    }
-    return_buffer(c, buffer);
-    return result;
-}
-
-static PyObject *to_object(PyObject *self, struct pycmp_parcel *p, void *Py_UNUSED(arg))
-{
-    Connection *c = of(self);
-    pycmp_state *st = pycmp_state_of(self);
-    PyObject *loads = c->loads == NULL || c->loads == Py_None ? NULL : Py_NewRef(c->loads);
-    PyObject *result;
-
-    if (p->is_object)
-        result = pycmp_decode(st, p->data, p->n, p->buffers == NULL ? NULL : p->buffers + 1,
-                              p->n_buffers, loads);
-    else if (loads != NULL)
-        result = pycmp_load_foreign(st, p->data, p->n, loads);
-    else
-        result = pycmp_unpickle(st, p->data, p->n, NULL);
-    Py_XDECREF(loads);
-    return result;
-}
-
-static PyObject *Connection_recv(PyObject *self, PyObject *Py_UNUSED(none))
-{
-    uint32_t era;
-    if (enter_to_read(self, &era) < 0)
-        return NULL;
-    PyObject *result = receive(self, to_object, NULL);
-    leave(self, era);
-    return result;
-}
-
-/* What the object's pickle would have been.  */
-static PyObject *pickle_of(PyObject *self, struct pycmp_parcel *p)
-{
-    Connection *c = of(self);
-    PyObject *object = to_object(self, p, NULL), *view = NULL, *bytes = NULL;
-
-    if (object != NULL && c->dumps != NULL && c->dumps != Py_None)
-        view = PyObject_CallOneArg(c->dumps, object);
-    else if (object != NULL) {
-        PyObject *type = PyObject_GetAttrString(pycmp_state_of(self)->reduction, "ForkingPickler");
-        view = type == NULL ? NULL : PyObject_CallMethod(type, "dumps", "(O)", object);
-        Py_XDECREF(type);
-    }
-    if (view != NULL)
-        bytes = PyBytes_FromObject(view);
-    Py_XDECREF(view);
-    Py_XDECREF(object);
-    return bytes;
-}
-
-static PyObject *bytes_of(PyObject *self, struct pycmp_parcel *p)
-{
-    if (p->is_object)
-        return pickle_of(self, p);
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)p->n);
-    if (bytes != NULL)
-        pycmp_copy(PyBytes_AS_STRING(bytes), p->data, p->n);
-    return bytes;
-}
-
-static PyObject *bad_length(PyObject *self)
-{
-    if (of(self)->end.out.ring != NULL)
-        of(self)->deaf = true;
-    else
-        close_it(self);
-    return raise_text("bad message length");
-}
-
-static PyObject *to_bytes(PyObject *self, struct pycmp_parcel *p, void *arg)
-{
-    long long most = *(long long *)arg;
-
-    if (!p->is_object && most >= 0 && (unsigned long long)most < p->n)
-        return bad_length(self);
-    PyObject *bytes = bytes_of(self, p);
-    if (bytes == NULL || most < 0 || PyBytes_GET_SIZE(bytes) <= most)
-        return bytes;
-    Py_DECREF(bytes);
-    return bad_length(self);
-}
-
-static PyObject *Connection_recv_bytes(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                       PyObject *kwnames)
-{
-    PyObject *given, *result = NULL;
-    long long most = -1;
-    uint32_t era;
-
-    if (enter_to_read(self, &era) < 0)
-        return NULL;
-    if (pycmp_only_argument("recv_bytes", "maxlength", args, nargs, kwnames, &given) == 0) {
-        bool is_given = given != NULL && given != Py_None;
-        if (is_given && pycmp_clamped(given, "maxlength", &most) < 0)
-            ;
-        else if (is_given && most < 0)
-            bad_value("negative maxlength");
-        else
-            result = receive(self, to_bytes, &most);
-    }
-    leave(self, era);
-    return result;
-}
-
-struct target {
-    Py_buffer view;
-    long long offset;
-};
-
-static PyObject *too_short(PyObject *message)
-{
-    PyObject *context = message == NULL ? NULL : PyImport_ImportModule("multiprocessing.context");
-    PyObject *type = context == NULL ? NULL : PyObject_GetAttrString(context, "BufferTooShort");
-    if (type != NULL)
-        PyErr_SetObject(type, message);
-    Py_XDECREF(type);
-    Py_XDECREF(context);
-    return NULL;
-}
-
-static PyObject *into_target(PyObject *self, struct pycmp_parcel *p, void *arg)
-{
-    struct target *to = arg;
-    PyObject *pickle = p->is_object ? pickle_of(self, p) : NULL, *result = NULL;
-    if (p->is_object && pickle == NULL)
-        return NULL;
-    const void *data = pickle != NULL ? PyBytes_AS_STRING(pickle) : p->data;
-    size_t n = pickle != NULL ? (size_t)PyBytes_GET_SIZE(pickle) : p->n;
-
-    if (n <= (size_t)(to->view.len - to->offset)) {
-        pycmp_copy((char *)to->view.buf + to->offset, data, n);
-        result = PyLong_FromSize_t(n);
-    } else {
-        PyObject *message = bytes_of(self, p);
-        too_short(message);
-        Py_XDECREF(message);
-    }
-    Py_XDECREF(pickle);
-    return result;
-}
-
-static PyObject *receive_into(PyObject *self, PyObject *buffer, PyObject *offset)
-{
-    struct target to = {.offset = 0};
-    PyObject *result = NULL;
-
-    if (PyObject_GetBuffer(buffer, &to.view, PyBUF_WRITABLE) < 0) {
-        if (PyErr_ExceptionMatches(PyExc_BufferError))
-            PyErr_Format(PyExc_TypeError, "a writable bytes-like object is required, not %R",
-                         Py_TYPE(buffer));
-        return NULL;
-    }
-    if (offset != NULL && pycmp_clamped(offset, "offset", &to.offset) < 0)
-        ;
-    else if (to.offset < 0)
-        bad_value("negative offset");
-    else if (to.offset > to.view.len)
-        bad_value("offset too large");
-    else
-        result = receive(self, into_target, &to);
-    PyBuffer_Release(&to.view);
-    return result;
-}
-
-static PyObject *Connection_recv_bytes_into(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                            PyObject *kwnames)
-{
-    static const char *const names[] = {"buf", "offset", NULL};
-    static const struct pycmp_signature sig = {"recv_bytes_into", names, 1, 0};
-    PyObject *in[2], *result = NULL;
-    uint32_t era;
-
-    if (enter_to_read(self, &era) < 0)
-        return NULL;
-    if (pycmp_args(&sig, args, nargs, kwnames, in) == 0)
-        result = receive_into(self, in[0], in[1]);
-    leave(self, era);
-    return result;
-}
-
-/* ---- readiness --------------------------------------------------------------------------------------- */
+/* ---- readiness -------------------- */
 
 static int wait_op(void *arg, int64_t deadline_ns)
 {
@@ -503,12 +184,12 @@ static PyObject *Connection_poll(PyObject *self, PyObject *const *args, Py_ssize
     int64_t duration_ns = 0;
     uint32_t era;
 
-    if (enter_to_read(self, &era) < 0)
+    if (pycmp_begin_read(self, &era) < 0)
         return NULL;
     if (pycmp_only_argument("poll", "timeout", args, nargs, kwnames, &timeout) == 0 &&
         (timeout == NULL || pycmp_duration(timeout, &duration_ns) == 0))
-        result = wait_for_message(of(self), duration_ns);
-    leave(self, era);
+        result = wait_for_message(pycmp_connection(self), duration_ns);
+    pycmp_done(self, era);
     return result;
 }
 
@@ -517,13 +198,13 @@ static PyObject *Connection_is_ready(PyObject *self, PyObject *Py_UNUSED(none))
     uint32_t era;
     PyObject *result;
 
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
-    if (of(self)->end.in.ring != NULL)
-        result = wait_for_message(of(self), 0);
+    if (pycmp_connection(self)->end.in.ring != NULL)
+        result = wait_for_message(pycmp_connection(self), 0);
     else
-        result = PyBool_FromLong(!cmp_channel_has_peer(&of(self)->end));
-    leave(self, era);
+        result = PyBool_FromLong(!cmp_channel_has_peer(&pycmp_connection(self)->end));
+    pycmp_done(self, era);
     return result;
 }
 
@@ -539,40 +220,42 @@ static PyObject *Connection_fileno(PyObject *self, PyObject *Py_UNUSED(none))
     PyObject *result = NULL;
     uint32_t era;
 
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
-    int rc = of(self)->end.in.ring == NULL ? 0 : pycmp_block(poll_op, &of(self)->end.in, CMP_FOREVER);
+    Connection *c = pycmp_connection(self);
+    int rc = c->end.in.ring == NULL ? 0 : pycmp_block(poll_op, &c->end.in, CMP_FOREVER);
     if (rc < 0 && rc != -EPIPE)
         pycmp_raise(rc);
     else
-        result = PyLong_FromLong(of(self)->fd);
-    leave(self, era);
+        result = PyLong_FromLong(c->fd);
+    pycmp_done(self, era);
     return result;
 }
 
 static PyObject *Connection_closed(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(of(self)->handle.cell == NULL || load_seqcst(&of(self)->users) & CLOSED);
+    Connection *c = pycmp_connection(self);
+    return PyBool_FromLong(c->handle.cell == NULL || load_seqcst(&c->users) & CLOSED);
 }
 
 static PyObject *Connection_readable(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(of(self)->end.in.ring != NULL && !of(self)->deaf);
+    return PyBool_FromLong(pycmp_connection(self)->end.in.ring != NULL && !pycmp_connection(self)->deaf);
 }
 
 static PyObject *Connection_writable(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(of(self)->end.out.ring != NULL);
+    return PyBool_FromLong(pycmp_connection(self)->end.out.ring != NULL);
 }
 
 /* For a copy of it: nobody is going to ask it whether there is something to receive.  */
 static PyObject *Connection_fd(PyObject *self, void *Py_UNUSED(closure))
 {
     uint32_t era;
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
-    PyObject *fd = PyLong_FromLong(of(self)->fd);
-    leave(self, era);
+    PyObject *fd = PyLong_FromLong(pycmp_connection(self)->fd);
+    pycmp_done(self, era);
     return fd;
 }
 
@@ -584,17 +267,17 @@ static PyObject *Connection_enter(PyObject *self, PyObject *Py_UNUSED(none))
 static PyObject *Connection_exit(PyObject *self, PyObject *const *Py_UNUSED(args),
                                  Py_ssize_t Py_UNUSED(nargs))
 {
-    close_it(self);
+    pycmp_connection_close(self);
     Py_RETURN_NONE;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------- */
+/* ---- making -------------------- */
 
 /* self takes over a hold of the end and, if that succeeds, the descriptor.  0, or -1 and an
    exception.  */
 static int begin(PyObject *self, cmp_ref ref, int fd)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     int rc = cmp_channel_open(ref, &c->end);
     if (rc < 0) {
         cmp_object_drop(ref);
@@ -694,38 +377,38 @@ static PyObject *Connection_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     return (PyObject *)c;
 }
 
-/* ---- pickles --------------------------------------------------------------------------------------------- */
+/* ---- pickles -------------------- */
 
 /* (family, reference, attributes).  Nobody holds it for the receiver: the caller does, until the
    receiver has it.  */
 static PyObject *Connection_place(PyObject *self, PyObject *Py_UNUSED(none))
 {
     uint32_t era;
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
     /* From now on this process is not the only one to know it, see object.h. */
-    if (cmp_object_pin(of(self)->handle.ref) == 0)
-        cmp_object_drop(of(self)->handle.ref);
+    if (cmp_object_pin(pycmp_connection(self)->handle.ref) == 0)
+        cmp_object_drop(pycmp_connection(self)->handle.ref);
     PyObject *place = Py_BuildValue("(y#KO)", (const char *)cmp_family_id(), (Py_ssize_t)16,
-                                    (unsigned long long)of(self)->handle.ref, Py_None);
-    leave(self, era);
+                                    (unsigned long long)pycmp_connection(self)->handle.ref, Py_None);
+    pycmp_done(self, era);
     return place;
 }
 
 static PyObject *Connection_getstate(PyObject *self, PyObject *none)
 {
     uint32_t era;
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
     PyObject *state = pycmp_handle_getstate(self, none);
-    leave(self, era);
+    pycmp_done(self, era);
     return state;
 }
 
 /* The state of Handle, with a descriptor, which is taken over if this succeeds.  */
 static PyObject *Connection_setstate(PyObject *self, PyObject *state)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     PyObject *extra[1];
     long long fd;
 
@@ -749,8 +432,8 @@ static PyObject *Connection_setstate(PyObject *self, PyObject *state)
 /* Another handle on the same end, with a descriptor of its own.  */
 static PyObject *duplicate(PyObject *self)
 {
-    cmp_ref ref = of(self)->handle.ref;
-    int fd = fcntl(of(self)->fd, F_DUPFD_CLOEXEC, 0);
+    cmp_ref ref = pycmp_connection(self)->handle.ref;
+    int fd = fcntl(pycmp_connection(self)->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     int rc = cmp_object_hold(ref);
@@ -763,30 +446,30 @@ static PyObject *duplicate(PyObject *self)
 static PyObject *Connection_duplicate(PyObject *self, PyObject *Py_UNUSED(none))
 {
     uint32_t era;
-    if (enter(self, &era) < 0)
+    if (pycmp_begin(self, &era) < 0)
         return NULL;
     PyObject *other = duplicate(self);
-    leave(self, era);
+    pycmp_done(self, era);
     return other;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------- */
 
 /* Also what keeps the standard library's __del__ from being called.  */
 static void Connection_finalize(PyObject *self)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    close_it(self);
+    pycmp_connection_close(self);
     PyErr_Restore(type, value, traceback);
 }
 
 static void Connection_dealloc(PyObject *self)
 {
-    Connection *c = of(self);
+    Connection *c = pycmp_connection(self);
     PyObject_GC_UnTrack(self);
     if (c->handle.cell != NULL) {
-        close_it(self);
+        pycmp_connection_close(self);
         c->handle.cell = NULL; /* its hold has ended with that */
     }
     PyMem_RawFree((void *)(uintptr_t)load64_relaxed(&c->buffer));
@@ -798,15 +481,15 @@ static void Connection_dealloc(PyObject *self)
 
 static int Connection_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    Py_VISIT(of(self)->dumps);
-    Py_VISIT(of(self)->loads);
+    Py_VISIT(pycmp_connection(self)->dumps);
+    Py_VISIT(pycmp_connection(self)->loads);
     return pycmp_handle_traverse(self, visit, arg);
 }
 
 static int Connection_clear(PyObject *self)
 {
-    Py_CLEAR(of(self)->dumps);
-    Py_CLEAR(of(self)->loads);
+    Py_CLEAR(pycmp_connection(self)->dumps);
+    Py_CLEAR(pycmp_connection(self)->loads);
     return pycmp_handle_clear(self);
 }
 
@@ -862,11 +545,11 @@ PyDoc_STRVAR(close_doc,
 "Give the end up in this process.");
 
 static PyMethodDef Connection_methods[] = {
-    {"send", Connection_send, METH_O, send_doc},
-    {"recv", Connection_recv, METH_NOARGS, recv_doc},
-    {"send_bytes", PYCMP_FAST(Connection_send_bytes), METH_FASTCALL | METH_KEYWORDS, send_bytes_doc},
-    {"recv_bytes", PYCMP_FAST(Connection_recv_bytes), METH_FASTCALL | METH_KEYWORDS, recv_bytes_doc},
-    {"recv_bytes_into", PYCMP_FAST(Connection_recv_bytes_into), METH_FASTCALL | METH_KEYWORDS,
+    {"send", pycmp_connection_send, METH_O, send_doc},
+    {"recv", pycmp_connection_recv, METH_NOARGS, recv_doc},
+    {"send_bytes", PYCMP_FAST(pycmp_connection_send_bytes), METH_FASTCALL | METH_KEYWORDS, send_bytes_doc},
+    {"recv_bytes", PYCMP_FAST(pycmp_connection_recv_bytes), METH_FASTCALL | METH_KEYWORDS, recv_bytes_doc},
+    {"recv_bytes_into", PYCMP_FAST(pycmp_connection_recv_bytes_into), METH_FASTCALL | METH_KEYWORDS,
      recv_bytes_into_doc},
     {"poll", PYCMP_FAST(Connection_poll), METH_FASTCALL | METH_KEYWORDS, poll_doc},
     {"fileno", Connection_fileno, METH_NOARGS, fileno_doc},
