@@ -86,13 +86,13 @@ def stream(mp, crew):
     near.close()
 
 
-def stream_of_bytes(what, size, **how):
+def stream_of_bytes(what, n_bytes, **how):
     @row(f"pipe/stream of {what}, send_bytes", "k/s", needs="Pipe", **how)
     def stream_bytes(mp, crew):
         near, far = mp.Pipe(duplex=False)
-        crew.hire(send_blobs, far, size)
+        crew.hire(send_blobs, far, n_bytes)
         far.close()
-        blob = b"x" * size
+        blob = b"x" * n_bytes
 
         def loop(n):
             for _ in repeat(None, n):
