@@ -128,7 +128,7 @@ def _ends(buffer):
 
 def matcher(sample):
     """A cheap test that a message is the sample; large ones by length and both ends."""
-    if hasattr(sample, "__len__") and not isinstance(sample, tuple) and memoryview(sample).nbytes > LARGE:
+    if hasattr(sample, "__len__") and not isinstance(sample, (tuple, dict)) and memoryview(sample).nbytes > LARGE:
         ends = _ends(sample)
         return lambda message: _ends(message) == ends
     return lambda message: message == sample
@@ -137,7 +137,7 @@ def matcher(sample):
 def same(message, sample):
     """The thorough test, for outside the clock."""
     return type(message) is type(sample) and (
-        message == sample if isinstance(sample, (int, tuple, bytes)) else message.tobytes() == sample.tobytes()
+        message == sample if isinstance(sample, (int, tuple, dict, bytes)) else message.tobytes() == sample.tobytes()
     )
 
 

@@ -7,10 +7,13 @@ from harness import expect, matcher, repeat, row, same, statement
 KIB, MIB = 1 << 10, 1 << 20
 SAMPLES = {
     "int": (lambda: 12345, 0),
+    "small dict": (lambda: {"id": 12345, "name": "abc", "value": 2.5}, 0),
     "3-tuple": (lambda: (1, "abc", 2.0), 0),
     "1 KiB bytes": (lambda: bytes(range(256)) * 4, KIB),
     "1 MiB bytes": (lambda: bytes(range(256)) * 4096, MIB),
     "64 MiB bytes": (lambda: bytes(range(256)) * (4096 * 64), 64 * MIB),
+    "1 MiB array": (lambda: importlib.import_module("numpy").arange(MIB // 8, dtype="int64"), MIB),
+    "64 MiB array": (lambda: importlib.import_module("numpy").arange(8 * MIB, dtype="int64"), 64 * MIB),
     "8 MiB array": (lambda: importlib.import_module("numpy").arange(MIB, dtype="int64"), 8 * MIB),
 }
 
@@ -61,8 +64,8 @@ def send_numbers(rounds, conn):
             conn.send(i)
 
 
-def send_blobs(rounds, conn):
-    blob = b"x" * 64
+def send_blobs(rounds, conn, size):
+    blob = b"x" * size
     for n in rounds:
         for _ in repeat(None, n):
             conn.send_bytes(blob)
@@ -83,20 +86,25 @@ def stream(mp, crew):
     near.close()
 
 
-@row("pipe/stream of 64 B, send_bytes", "k/s", needs="Pipe", floor="ring.spin.cross")
-def stream_bytes(mp, crew):
-    near, far = mp.Pipe(duplex=False)
-    crew.hire(send_blobs, far)
-    far.close()
-    blob = b"x" * 64
+def stream_of_bytes(what, n_bytes, **how):
+    @row(f"pipe/stream of {what}, send_bytes", "k/s", needs="Pipe", **how)
+    def stream_bytes(mp, crew):
+        near, far = mp.Pipe(duplex=False)
+        crew.hire(send_blobs, far, n_bytes)
+        far.close()
+        blob = b"x" * n_bytes
 
-    def loop(n):
-        for _ in repeat(None, n):
-            if near.recv_bytes() != blob:
-                expect(False, "every message is the blob")
+        def loop(n):
+            for _ in repeat(None, n):
+                if near.recv_bytes() != blob:
+                    expect(False, "every message is the blob")
 
-    yield loop
-    near.close()
+        yield loop
+        near.close()
+
+
+stream_of_bytes("64 B", 64, floor="ring.spin.cross")
+stream_of_bytes("1 MiB", MIB, size=2 * MIB, floor="memcpy.warm.256M")
 
 
 statement(

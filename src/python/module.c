@@ -1,5 +1,6 @@
 /* module.c -- the module _cmp: its functions, types and state.  */
 #include "module.h"
+#include "codec.h"
 #include "../core/arena.h"
 #include "../platform/orphan.h"
 
@@ -14,6 +15,8 @@ pycmp_state *pycmp_state_of(PyObject *self)
 static int add_functions(PyObject *mod)
 {
     PyMethodDef *const all[] = {
+        pycmp_codec_methods,
+        pycmp_connection_functions,
         pycmp_family_methods,
         pycmp_handle_functions,
         pycmp_identity_methods,
@@ -56,6 +59,7 @@ static int add_families(PyObject *mod, pycmp_state *st)
         {&pycmp_condition_spec, &st->ConditionType, &st->HandleType},
         {&pycmp_barrier_spec, &st->BarrierType, &st->HandleType},
         {&pycmp_block_spec, &st->BlockType, &st->HandleType},
+        {&pycmp_connection_spec, &st->ConnectionType, &st->HandleType},
         {&pycmp_guarded_value_spec, &st->GuardedValueType, &st->GuardedType},
         {&pycmp_guarded_array_spec, &st->GuardedArrayType, &st->GuardedType},
         {&pycmp_guarded_string_spec, &st->GuardedStringType, &st->GuardedArrayType},
@@ -97,7 +101,7 @@ static int module_exec(PyObject *mod)
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
         add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
         add_type(mod, &pycmp_naming_spec, &st->NamingType, NULL) < 0 ||
-        add_families(mod, st) < 0 || add_warning(mod, st) < 0)
+        add_families(mod, st) < 0 || add_warning(mod, st) < 0 || pycmp_codec_init(st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
@@ -105,8 +109,9 @@ static int module_exec(PyObject *mod)
 #define OBJECTS(do) \
     do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(NamingType) do(HandleType) \
     do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
-    do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
-    do(GuardedStringType) do(OwnerDiedWarning)
+    do(BlockType) do(ConnectionType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
+    do(GuardedStringType) do(OwnerDiedWarning) do(UnpicklingError) do(SimpleNamespace) \
+    do(reduction) do(dispatch_table) do(pickle_complex)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

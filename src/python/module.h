@@ -27,14 +27,22 @@ typedef struct {
     PyTypeObject *ConditionType;
     PyTypeObject *BarrierType;
     PyTypeObject *BlockType;
+    PyTypeObject *ConnectionType;
     PyTypeObject *GuardedType; /* the base of those that follow */
     PyTypeObject *GuardedValueType;
     PyTypeObject *GuardedArrayType;
     PyTypeObject *GuardedStringType;
     PyObject *OwnerDiedWarning;
+    PyObject *UnpicklingError;
+    PyObject *SimpleNamespace;
+    PyObject *reduction;      /* multiprocessing's module */
+    PyObject *dispatch_table; /* these two are of copyreg */
+    PyObject *pickle_complex;
 } pycmp_state;
 
 /* Functions of the module, by the file that has them.  */
+extern PyMethodDef pycmp_codec_methods[];
+extern PyMethodDef pycmp_connection_functions[];
 extern PyMethodDef pycmp_family_methods[];
 extern PyMethodDef pycmp_handle_functions[];
 extern PyMethodDef pycmp_identity_methods[];
@@ -56,6 +64,7 @@ extern PyType_Spec pycmp_event_spec;
 extern PyType_Spec pycmp_condition_spec;
 extern PyType_Spec pycmp_barrier_spec;
 extern PyType_Spec pycmp_block_spec;
+extern PyType_Spec pycmp_connection_spec;
 extern PyType_Spec pycmp_guarded_spec;
 extern PyType_Spec pycmp_guarded_value_spec;
 extern PyType_Spec pycmp_guarded_array_spec;

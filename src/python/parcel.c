@@ -1,0 +1,308 @@
+/* parcel.c -- see parcel.h.  */
+#include "parcel.h"
+#include <string.h>
+#include "../core/block.h"
+
+#define NO_GIL_FROM ((size_t)1 << 17) /* more bytes may take a while to have and to copy */
+#define TINY 128                      /* bytes, for which a block is not worth while */
+#define CHARGE 64 /* bytes in a block for one byte of the ring */
+
+enum tag { BYTES, OBJECT, BYTES_OUT, OBJECT_OUT, N_TAGS };
+
+static const char padding[CMP_RING_MAX / 4];
+
+void pycmp_copy(void *to, const void *from, size_t n)
+{
+    if (n < NO_GIL_FROM) {
+        memcpy(to, from, n);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(to, from, n);
+    Py_END_ALLOW_THREADS
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+struct put_op {
+    struct cmp_channel_end *end;
+    struct cmp_outgoing m;
+};
+
+static int put_op(void *arg, int64_t deadline_ns)
+{
+    struct put_op *op = arg;
+    return cmp_channel_put(op->end, &op->m, deadline_ns);
+}
+
+static int put(struct put_op *op)
+{
+    int rc = pycmp_block(put_op, op, CMP_FOREVER);
+    if (rc == 0)
+        return 0;
+    pycmp_raise(rc);
+    return -1;
+}
+
+static int put_plain(struct cmp_channel_end *end, enum tag tag, const void *data, size_t n)
+{
+    struct cmp_part part = {data, n};
+    struct put_op op = {end, {.parts = &part, .n_parts = 1, .tag = (uint16_t)tag}};
+    return put(&op);
+}
+
+static bool goes_plain(const struct cmp_channel_end *end, size_t n)
+{
+    return n <= cmp_ring_plain_max(end->out.cap) &&
+           (n <= TINY || cmp_ring_fill(end->out.ring) <= end->out.cap / 2);
+}
+
+/* What is to be in a block.  */
+struct contents {
+    const void *data; /* bytes */
+    const struct pycmp_message *m; /* or an object */
+    size_t total;
+};
+
+static size_t aligned(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* The number of buffers, then so many lengths and one.  */
+static size_t table_bytes(size_t n_buffers)
+{
+    return aligned((n_buffers + 2) * sizeof(uint64_t));
+}
+
+static size_t total_of(const struct pycmp_message *m)
+{
+    size_t n = table_bytes(m->n_buffers) + aligned(m->used);
+    for (size_t i = 0; i < m->n_buffers; i++)
+        n += aligned(pycmp_buffer_bytes(m, i));
+    return n;
+}
+
+static void fill_object(const struct pycmp_message *m, char *to)
+{
+    uint64_t *table = (uint64_t *)(void *)to;
+    char *at = to + table_bytes(m->n_buffers);
+
+    table[0] = m->n_buffers;
+    table[1] = m->used;
+    memcpy(at, m->head, m->used);
+    at += aligned(m->used);
+    for (size_t i = 0; i < m->n_buffers; i++) {
+        table[i + 2] = pycmp_buffer_bytes(m, i);
+        pycmp_buffer_copy(m, i, at);
+        at += aligned(table[i + 2]);
+    }
+}
+
+static int make_block(const struct contents *c, cmp_ref *block)
+{
+    void *cell, *data;
+    int rc = cmp_block_create(c->total, false, block, &cell, &data);
+    if (rc < 0)
+        return rc;
+    if (c->m != NULL)
+        fill_object(c->m, data);
+    else
+        memcpy(data, c->data, c->total);
+    return 0;
+}
+
+static int raise_no_block(size_t n, int rc)
+{
+    if (rc == -ENOMEM || rc == -EFBIG)
+        PyErr_Format(PyExc_MemoryError, "%zu bytes of shared memory for a message cannot be had: %s", n,
+                     rc == -EFBIG ? "they would exceed the limit of the size of files (ulimit -f)"
+                                  : "send less at a time, or raise the limit of memory (of the "
+                                    "machine, its control group, ulimit -v)");
+    else if (rc == -EBADF)
+        pycmp_raise_closed();
+    else
+        pycmp_raise(rc);
+    return -1;
+}
+
+static void drop_block(cmp_ref block, size_t n)
+{
+    if (n < NO_GIL_FROM) {
+        cmp_object_drop(block);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    cmp_object_drop(block);
+    Py_END_ALLOW_THREADS
+}
+
+static size_t padding_for(const struct cmp_channel_end *end, size_t total)
+{
+    size_t most = cmp_ring_plain_max(end->out.cap) - 2 * sizeof(uint64_t);
+    if (total <= most)
+        return 0;
+    return total / CHARGE < most ? total / CHARGE : most;
+}
+
+static int put_block(struct cmp_channel_end *end, enum tag tag, const struct contents *c)
+{
+    uint64_t total = c->total;
+    cmp_ref block;
+    int rc;
+
+    if (total < NO_GIL_FROM)
+        rc = make_block(c, &block);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        rc = make_block(c, &block);
+        Py_END_ALLOW_THREADS
+    }
+    if (rc < 0)
+        return raise_no_block(c->total, rc);
+    struct cmp_part parts[] = {{&total, sizeof total}, {padding, padding_for(end, c->total)}};
+    struct put_op op = {end, {.parts = parts, .n_parts = 2, .refs = &block, .n_refs = 1,
+                              .tag = (uint16_t)tag}};
+    if (put(&op) == 0)
+        return 0;
+    drop_block(block, c->total);
+    return -1;
+}
+
+int pycmp_send_bytes(struct cmp_channel_end *end, const void *data, size_t n)
+{
+    if (goes_plain(end, n))
+        return put_plain(end, BYTES, data, n);
+    struct contents c = {.data = data, .total = n};
+    return put_block(end, BYTES_OUT, &c);
+}
+
+int pycmp_send_message(struct cmp_channel_end *end, const struct pycmp_message *m)
+{
+    if (m->n_buffers == 0 && goes_plain(end, m->used))
+        return put_plain(end, OBJECT, m->head, m->used);
+    struct contents c = {.m = m, .total = total_of(m)};
+    return put_block(end, OBJECT_OUT, &c);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+struct get_op {
+    struct cmp_channel_end *end;
+    void *buffer;
+    struct cmp_incoming *in;
+};
+
+static int get_op(void *arg, int64_t deadline_ns)
+{
+    struct get_op *op = arg;
+    return cmp_ring_get(&op->end->in, op->buffer, op->in, deadline_ns);
+}
+
+static int raise_damaged(pycmp_state *st)
+{
+    PyErr_SetString(st->UnpicklingError, "a message was damaged in shared memory, and is lost; those "
+                                         "after it are not");
+    return -1;
+}
+
+static int raise_get(pycmp_state *st, int rc)
+{
+    if (rc == -EPIPE)
+        PyErr_SetNone(PyExc_EOFError);
+    else if (rc == -ESTALE)
+        raise_damaged(st);
+    else
+        pycmp_raise(rc);
+    return -1;
+}
+
+/* The parts of an object in a block of n bytes.  Each length is read once.  */
+static int find_parts(struct pycmp_parcel *p, const char *data, size_t n)
+{
+    const volatile uint64_t *table = (const volatile uint64_t *)(const void *)data;
+    size_t n_buffers = n < 2 * sizeof *table ? SIZE_MAX : table[0];
+
+    if (n_buffers > n / sizeof *table || table_bytes(n_buffers) > n)
+        return -ESTALE;
+    p->buffers = PyMem_RawMalloc((n_buffers + 1) * sizeof *p->buffers);
+    if (p->buffers == NULL)
+        return -ENOMEM;
+    size_t at = table_bytes(n_buffers);
+    for (size_t i = 0; i <= n_buffers; i++) {
+        uint64_t length = table[i + 1];
+        if (length > n - at || aligned(length) > n - at)
+            return -ESTALE;
+        p->buffers[i] = (struct cmp_span){data + at, length};
+        at += aligned(length);
+    }
+    p->data = p->buffers[0].data;
+    p->n = p->buffers[0].n;
+    p->n_buffers = n_buffers;
+    return 0;
+}
+
+/* Of a message in a block.  */
+static int open_block(struct pycmp_parcel *p, bool is_object)
+{
+    void *data;
+    uint64_t total;
+
+    if (p->in.n_refs < 1 || p->in.bytes < sizeof total)
+        return -ESTALE;
+    memcpy(&total, p->in.data, sizeof total);
+    if (cmp_block_take(p->in.refs[0], total, &data) < 0)
+        return -ESTALE;
+    cmp_object_drop(p->in.refs[0]); /* once is enough */
+    if (is_object)
+        return find_parts(p, data, total);
+    p->data = data;
+    p->n = total;
+    return 0;
+}
+
+static int open_parcel(struct pycmp_parcel *p)
+{
+    p->is_object = p->in.tag == OBJECT || p->in.tag == OBJECT_OUT;
+    p->data = p->in.data;
+    p->n = p->in.bytes;
+    if (p->in.tag >= N_TAGS)
+        return -ESTALE;
+    return p->in.tag < BYTES_OUT ? 0 : open_block(p, p->is_object);
+}
+
+int pycmp_receive(pycmp_state *st, struct cmp_channel_end *end, void *buffer,
+                  struct pycmp_parcel *p)
+{
+    struct get_op op = {end, buffer, &p->in};
+
+    int rc = pycmp_block(get_op, &op, CMP_FOREVER);
+    if (rc < 0)
+        return raise_get(st, rc);
+    p->buffers = NULL;
+    p->n_buffers = 0;
+    rc = open_parcel(p);
+    if (rc == 0)
+        return 0;
+    pycmp_parcel_release(p);
+    return raise_get(st, rc);
+}
+
+static void drop_all(struct pycmp_parcel *p)
+{
+    cmp_incoming_drop(&p->in);
+}
+
+void pycmp_parcel_release(struct pycmp_parcel *p)
+{
+    PyMem_RawFree(p->buffers);
+    if (p->in.n_refs == 0 && p->in.block == 0)
+        return;
+    if (p->n < NO_GIL_FROM && p->n_buffers == 0) {
+        drop_all(p);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    drop_all(p);
+    Py_END_ALLOW_THREADS
+}
