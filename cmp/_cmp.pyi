@@ -1,6 +1,6 @@
 """The C core of cmp.  Not an interface: import cmp instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
@@ -235,6 +235,15 @@ def family_join(fd: SupportsIndex, slot: SupportsIndex | None = None, gen: Suppo
 
 def leave() -> None:
     """Say that this process is about to end in order."""
+
+def decode(head: Buffer, buffers: Iterable[Buffer] = (), loads: Callable[[bytes], Any] | None = None) -> Any:
+    """Return the object of a message; UnpicklingError: it is damaged."""
+
+def encode(obj: object, dumps: Callable[[Any], Buffer] | None = None) -> tuple[bytes, tuple[Block, ...]]:
+    """Write the object as a message: (head, a tuple of Blocks)."""
+
+def recode(obj: _T, /) -> _T:
+    """Return what arrives when the object is sent: decode(*encode(obj)) in one call."""
 
 def die_with_parent(parent_pid: SupportsIndex, sentinel: SupportsIndex = -1) -> None:
     """From now on end at once, with EXIT_PARENT_DIED, when process parent_pid dies.

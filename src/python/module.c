@@ -1,5 +1,6 @@
 /* module.c -- the module _cmp: its functions, types and state.  */
 #include "module.h"
+#include "codec.h"
 #include "../core/arena.h"
 #include "../platform/orphan.h"
 
@@ -14,6 +15,7 @@ pycmp_state *pycmp_state_of(PyObject *self)
 static int add_functions(PyObject *mod)
 {
     PyMethodDef *const all[] = {
+        pycmp_codec_methods,
         pycmp_family_methods,
         pycmp_handle_functions,
         pycmp_identity_methods,
@@ -97,7 +99,7 @@ static int module_exec(PyObject *mod)
         add_type(mod, &pycmp_embryo_spec, &st->EmbryoType, NULL) < 0 ||
         add_type(mod, &pycmp_segment_spec, &st->SegmentType, NULL) < 0 ||
         add_type(mod, &pycmp_naming_spec, &st->NamingType, NULL) < 0 ||
-        add_families(mod, st) < 0 || add_warning(mod, st) < 0)
+        add_families(mod, st) < 0 || add_warning(mod, st) < 0 || pycmp_codec_init(st) < 0)
         return -1;
     return PyModule_AddIntConstant(mod, "EXIT_PARENT_DIED", CMP_EXIT_PARENT_DIED);
 }
@@ -106,7 +108,8 @@ static int module_exec(PyObject *mod)
     do(IdentityType) do(RedirectType) do(EmbryoType) do(SegmentType) do(NamingType) do(HandleType) \
     do(LockType) do(RLockType) do(SemaphoreType) do(BoundedSemaphoreType) do(EventType) do(ConditionType) do(BarrierType) \
     do(BlockType) do(GuardedType) do(GuardedValueType) do(GuardedArrayType) \
-    do(GuardedStringType) do(OwnerDiedWarning)
+    do(GuardedStringType) do(OwnerDiedWarning) do(UnpicklingError) do(SimpleNamespace) \
+    do(reduction) do(dispatch_table) do(pickle_complex)
 
 static int module_traverse(PyObject *mod, visitproc visit, void *arg)
 {

@@ -32,9 +32,15 @@ typedef struct {
     PyTypeObject *GuardedArrayType;
     PyTypeObject *GuardedStringType;
     PyObject *OwnerDiedWarning;
+    PyObject *UnpicklingError;
+    PyObject *SimpleNamespace;
+    PyObject *reduction;      /* multiprocessing's module */
+    PyObject *dispatch_table; /* these two are of copyreg */
+    PyObject *pickle_complex;
 } pycmp_state;
 
 /* Functions of the module, by the file that has them.  */
+extern PyMethodDef pycmp_codec_methods[];
 extern PyMethodDef pycmp_family_methods[];
 extern PyMethodDef pycmp_handle_functions[];
 extern PyMethodDef pycmp_identity_methods[];
