@@ -3,7 +3,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 
-.PHONY: core asan ubsan tsan crash crash-full stress
+.PHONY: core asan ubsan tsan crash crash-full fuzz stress
 
 core: ## build and run the C tests, without Python
 	@CC="$(CC)" tests/core/run.sh core
@@ -22,6 +22,11 @@ crash: ## kill a process at every instruction and hook of every operation, and t
 
 crash-full: ## the same, and two at every pair of instructions; SQUARE_STEP=1 for all of them (hours)
 	@CC="$(CC)" tests/crash/run.sh full
+
+FUZZ ?= 60
+fuzz: ## the decoder of messages against coverage-guided garbage (clang), FUZZ=60 seconds each target; seeded bugs
+	@PYTHON="$(PYTHON)" tests/fuzz/run.sh $(FUZZ)
+	@PYTHON="$(PYTHON)" tests/fuzz/run.sh bugs
 
 STRESS ?= 600
 stress: $(VENV)/.built ## ten processes, random kills and stops, for STRESS=600 seconds; seeded bugs; the long tests of the package
