@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
-from _typeshed import structseq
+from _typeshed import ReadableBuffer, structseq
 from typing_extensions import Buffer, Self, disjoint_base
 
 _T = TypeVar("_T")
@@ -269,10 +269,12 @@ def family_join(fd: SupportsIndex, slot: SupportsIndex | None = None, gen: Suppo
 def leave() -> None:
     """Say that this process is about to end in order."""
 
-def decode(head: Buffer, buffers: Iterable[Buffer] = (), loads: Callable[[bytes], Any] | None = None) -> Any:
+def decode(
+    head: ReadableBuffer, buffers: Iterable[ReadableBuffer] = (), loads: Callable[[bytes], Any] | None = None
+) -> Any:
     """Return the object of a message; UnpicklingError: it is damaged."""
 
-def encode(obj: object, dumps: Callable[[Any], Buffer] | None = None) -> tuple[bytes, tuple[Block, ...]]:
+def encode(obj: object, dumps: Callable[[Any], ReadableBuffer] | None = None) -> tuple[bytes, tuple[Block, ...]]:
     """Write the object as a message: (head, a tuple of Blocks)."""
 
 def recode(obj: _T, /) -> _T:
