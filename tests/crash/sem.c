@@ -234,6 +234,7 @@ static const struct scenario list[] = {
     {"semaphore: with, 2 permits, 4 users (slices)", with, RELEASES, 3, 7, 0, SLICES},
     {"semaphore: with, a holder dead, 4 users (slices)", with, DIES, 3, 13, 0, SLICES},
     {"semaphore: with, take-over, first of 2 (slices)", take_over, 0, 1, 7, 0, SLICES},
+    {"semaphore: with, take-over, alone (slices)", take_over, 0, 0, 29, 0, SLICES}, /* however busy the machine is */
     {"semaphore: release beside a `with` holder, who dies (slices)", post_extra, 0, 0, 1, 0, SLICES},
     {"semaphore: releaser killed while another is about to sleep", release_before_sleep, 0, 0, 5, 1, IN_STEP},
 };
