@@ -207,7 +207,7 @@ const char *cmp_channel_check(struct cmp_channel *c, uint32_t cell_bytes)
 {
     struct shape s;
     const char *what = NULL;
-    if (c->n_rings == 0 && c->cap == 0)
+    if (*(volatile uint32_t *)&c->n_rings == 0 || *(volatile uint32_t *)&c->cap == 0)
         return NULL; /* not formatted yet */
     if (!read_shape(c, cell_bytes, &s))
         return "the channel has not the rings that it says";

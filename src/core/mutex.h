@@ -22,7 +22,7 @@
              holding it: OWNER_DIED, one sleeper woken          mutex.lock.locked
              woken, before it took it: pending with no TID in the word, so the
              kernel wakes the next                               mutex.lock.woken
-             marking the word: nothing happened                 mutex.lock.marked
+             marking the word: nothing happened  mutex.lock.marked, mutex.mark.marked
              in unlock, out of the list and before the word is free: pending with
              its TID                                        mutex.unlock.unlinked
              ... free, before the wake: pending, the kernel wakes one

@@ -203,8 +203,6 @@ static int put_prepared(struct put *op, int64_t deadline_ns)
         .side = &r->put, .other = &r->get, .possible = has_room, .act = put_locked, .arg = op,
         .peer = op->port->peer, .spin = &spin_put,
     };
-    if (op->port->peer != NULL && !cmp_peer_is_there(op->port->peer))
-        return -EPIPE;
     return cmp_turn_take(&turn, deadline_ns);
 }
 
@@ -242,6 +240,8 @@ int cmp_ring_put(const struct cmp_port *p, const struct cmp_outgoing *m, int64_t
 
     if (m->n_refs < 0 || m->n_refs >= CMP_RECORD_REFS)
         return -E2BIG;
+    if (p->peer != NULL && !cmp_peer_is_there(p->peer))
+        return -EPIPE;
     for (int i = 0; i < m->n_refs; i++)
         op.refs[i + 1] = m->refs[i];
     op.record = (struct record){.tag = m->tag, .n_refs = (uint32_t)m->n_refs, .kind = PLAIN};

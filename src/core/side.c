@@ -136,9 +136,9 @@ static int follow(const struct cmp_turn *t, int64_t deadline_ns)
     do {
         if (cmp_mutex_lock_or_mark(&s->seat, nap.slept, &seat) != -EAGAIN)
             return SEATED;
-        if (nap.slept)
-            xchg_seqcst(&s->park, PARK_ARMED);
-        CMP_HOOK("side.follow.rearmed");
+        /* For the one in the seat, who may be stopped: see side.h. */
+        xchg_seqcst(&s->park, PARK_ARMED);
+        CMP_HOOK("side.follow.armed");
         rc = follow_once(t, &nap, seat, deadline_ns);
     } while (rc == -EAGAIN);
     cmp_pending(NULL);

@@ -25,8 +25,8 @@
                wake him again, and only then asks for the lock.
              - Who commits and finds park armed, and nobody asleep on it, wakes a follower:
                the one in the seat is late, stopped, dead, or occupied by a signal handler.
-               A follower who finds the seat held after he has slept arms park again: so
-               the next commit wakes another one, as long as it is so.
+               A follower arms park too before he sleeps: so the next commit wakes another
+               one, as long as it is so.
    Ordering  the store of at releases, the load of it by the other side acquires.  That store,
              arming, and the looks after both are sequentially consistent.
    If a process dies
@@ -40,14 +40,14 @@
              in the seat, asleep or awake: the seat tells, a follower takes it
                               side.wait.seated, .armed, .looked, .woken, .leaving, .left
              woken on the seat: it is pending; held by another by now, it is marked
-                           mutex.mark.marked, side.follow.rearmed, .free, .looked, .woken
+                           mutex.mark.marked, side.follow.armed, .free, .looked, .woken
              ... after it acted, before it has passed the wake on: another commit, or a
              slice, does; that needs one stopped in the seat too         side.follow.acted
    Left to the slices: a follower's is 1 s at most
              - the one in the seat is stopped after a wake was delivered to him, and before
-               he used it.  (Later commits that find park armed are served.)
-             - one is stopped in the seat, and a committer, or the follower that he has
-               woken, is killed before that follower has armed park again
+               he used it, or before he has armed park; and nobody has come to follow since
+             - one is stopped in the seat, and a committer is killed between his commit and his
+               second wake, or the follower who got that before he has armed park again
              - one is stopped while he has the lock: that side stands still until he
                goes on.  A call with a deadline ends 10 ms after it.
              - mutex.h has one with two deaths

@@ -4,8 +4,10 @@
    message that was put got once, whole, in its producer's order, but for the one that a killed
    getter was taking; does everybody wake who has a reason to.  The bytes of the ring are
    those of older messages at first, so that a record that was not written, or in part, shows.  */
+#include <sched.h>
 #include "../../src/core/block.h"
 #include "../../src/core/channel.h"
+#include "../../src/core/wait.h"
 #include "harness.h"
 
 #define CAP CMP_RING_MIN
@@ -387,27 +389,24 @@ static void look(int first, int b)
 
 /* ---- one about to sleep, the other at work ------------------------------------------------------ */
 
-static void sleep_in_step(int put, int b)
+/* Stands between its last look and its sleep, until it is told. */
+static int stand(void)
 {
-    (void)b;
-    make_ring(LARGE, 1);
-    n_killed_getters = 1;
-    if (put)
-        director_puts(N_FULL);
-    struct actor *v = spawn_victim(put ? putter : getter);
-    stop_here(v);
-    spawn_second(put ? getter : putter);
-    second_dies();
-    release_actor(v);
-    if (put) {
-        settle(NULL); /* the getter's death or not: there may be no room */
-    } else {
-        settle(is_empty);
-        director_puts(1);
-        settle(NULL);
-    }
-    account();
-    use();
+    mark(my_actor());
+    await_order(my_actor());
+    return 0;
+}
+
+static void standing_getter(int id)
+{
+    cmp_wait_look(stand);
+    getter(id);
+}
+
+static void standing_putter(int id)
+{
+    cmp_wait_look(stand);
+    putter(id);
 }
 
 static bool is_full(void)
@@ -415,17 +414,37 @@ static bool is_full(void)
     return cmp_ring_fill(b_end.in.ring) == CAP;
 }
 
-static void full_in_step(int a, int b)
+/* In the seat, or behind another in it, a getter is about to sleep; the victim puts. */
+static void put_before_sleep(int behind, int b)
+{
+    (void)b;
+    make_ring(SMALL, 1);
+    n_killed_getters = behind;
+    struct actor *first = behind ? spawn(getter) : NULL;
+    if (behind)
+        await_sleep(first);
+    struct actor *s = spawn_marked(standing_getter);
+    lead(spawn_victim(putter));
+    if (behind)
+        kill_actor(first);
+    give_order(s, 1);
+    settle(is_empty);
+    director_puts(1);
+    settle(NULL);
+    account();
+    use();
+}
+
+/* ... a putter; the victim gets. */
+static void get_before_sleep(int a, int b)
 {
     (void)a, (void)b;
     make_ring(LARGE, 1);
     n_killed_getters = 1;
     director_puts(N_FULL);
-    struct actor *v = spawn_victim(putter);
-    stop_here(v);
-    spawn_second(getter);
-    second_dies();
-    release_actor(v);
+    struct actor *s = spawn_marked(standing_putter);
+    lead(spawn_victim(getter));
+    give_order(s, 1);
     settle(is_full);
     director_gets(1);
     settle(NULL);
@@ -433,25 +452,29 @@ static void full_in_step(int a, int b)
     use();
 }
 
-/* One was woken and is killed, and a follower whom that has woken is killed too. */
+/* The one in the seat was woken, and is killed before it runs; so is, at each point, the
+   follower whom that wakes. */
 static void relay(int a, int b)
 {
+    struct sched_param none = {0};
     (void)a, (void)b;
     make_ring(SMALL, 1);
     n_killed_getters = 2;
-    spawn_sleeper(getter); /* in the seat: the second victim */
+    struct actor *first = spawn(getter);
+    await_sleep(first);
+    sched_setscheduler(first->pid, SCHED_IDLE, &none);
     struct actor *v = spawn_victim(getter);
     bool dead = lead(v);
     struct actor *last = spawn(getter);
     await_sleep(last);
     director_puts(1);
-    second_dies();
+    kill_actor(first);
+    if (is_empty())
+        director_puts(1); /* it was quicker */
     if (!dead)
-        lead_for(v, 20);
-    if (!v->gone)
-        release_actor(v); /* the first one may have got it */
+        lead_on(v);
     settle(is_empty);
-    director_puts(3);
+    director_puts(2);
     settle(NULL);
     account();
     use();
@@ -505,6 +528,27 @@ static void stopped_and_killed(int turns, int b)
     n_turns = (uint32_t)turns;
     lead(spawn_victim(putter));
     director_puts((uint32_t)b);
+    settle(NULL);
+    wake_stopped(s);
+    account();
+    use();
+}
+
+/* ... and the follower who is woken for him. */
+static void behind_stopped(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    n_killed_getters = 1;
+    struct actor *s = spawn_stopped();
+    struct actor *v = spawn_victim(getter);
+    bool dead = lead(v);
+    spawn_sleeper(getter);
+    director_puts(1);
+    if (!dead)
+        lead_on(v);
+    settle(is_empty);
+    director_puts(1);
     settle(NULL);
     wake_stopped(s);
     account();
@@ -811,18 +855,25 @@ static void holder_dies(int last, int b)
     settle(NULL);
 }
 
-/* One is about to sleep, another one closes, or is killed. */
-static void close_in_step(int a, int b)
+static void standing_at_end(int id)
+{
+    cmp_wait_look(stand);
+    await_end(id);
+}
+
+/* One is about to sleep; the victim closes what it waits for. */
+static void close_before_sleep(int a, int b)
 {
     (void)a, (void)b;
     make_ring(SMALL, 1);
-    struct actor *v = spawn_victim(await_end);
-    stop_here(v);
-    spawn_second(closer);
+    struct actor *v = spawn_victim_later(closer);
+    struct actor *s = spawn(standing_at_end);
     cmp_channel_close(&a_end);
     cmp_channel_close(&b_end);
-    second_dies();
-    release_actor(v);
+    await_mark(s);
+    stand_ready(v);
+    lead(v);
+    give_order(s, 1);
     settle(NULL);
 }
 
@@ -929,49 +980,51 @@ static void create(int a, int b)
 }
 
 static const struct scenario list[] = {
-    {"ring: put, nobody waits", put, SMALL, 0, 1, 0, 0},
-    {"ring: put, 1 waits", put, SMALL, 1, 1, 1, 0},
-    {"ring: put, 3 wait", put, LARGE, 3, 2, 3, 0},
-    {"ring: put by a block, nobody waits", put, BLOCK, 0, 3, 0, 0},
-    {"ring: put by a block, 1 waits", put, BLOCK, 1, 5, 1, 0},
-    {"ring: put, full, first of 3", put_full, LARGE, 2, 2, 2, 0},
-    {"ring: put, full, last of 3", put_full, LARGE | LAST, 2, 2, 2, 0},
-    {"ring: get, nobody waits", get, SMALL, 0, 1, 0, 0},
-    {"ring: get, full, 1 waits", get, LARGE, 1, 1, 1, 0},
-    {"ring: get, full, 2 wait", get, LARGE, 2, 2, 2, 0},
-    {"ring: get by a block", get, BLOCK, 0, 3, 0, 0},
-    {"ring: get, empty, first of 3", get_empty, SMALL, 2, 1, 2, 0},
-    {"ring: get, empty, last of 3", get_empty, SMALL | LAST, 2, 1, 2, 0},
-    {"ring: get by a block, empty, first of 2", get_empty, BLOCK, 1, 5, 1, 0},
-    {"ring: get, empty, times out, 1 waits", time_out, 0, 1, 4, 0, 0},
-    {"ring: put, full, times out, 1 waits", time_out, 1, 1, 4, 0, 0},
-    {"ring: wait and peek, first of 2", look, 1, 1, 2, 1, 0},
-    {"ring: wait and peek, last of 3", look, 0, 2, 2, 1, 0},
-    {"ring: putter killed while a getter is about to sleep", sleep_in_step, 0, 0, 9, 1, IN_STEP},
-    {"ring: getter killed while a putter is about to sleep", full_in_step, 0, 0, 9, 1, IN_STEP},
-    {"ring: one in the seat killed, then who follows it", relay, 0, 0, 9, 1, IN_STEP},
+    {"ring: put, nobody waits", put, SMALL, 0, 11, 0, 0},
+    {"ring: put, 1 waits", put, SMALL, 1, 7, 1, 0},
+    {"ring: put, 3 wait", put, LARGE, 3, 15, 1, 0},
+    {"ring: put by a block, nobody waits", put, BLOCK, 0, 119, 0, 0},
+    {"ring: put by a block, 1 waits", put, BLOCK, 1, 127, 0, 0},
+    {"ring: put, full, first of 3", put_full, LARGE, 2, 31, 1, 0},
+    {"ring: put, full, last of 3", put_full, LARGE | LAST, 2, 31, 1, 0},
+    {"ring: get, nobody waits", get, SMALL, 0, 23, 0, 0},
+    {"ring: get, full, 1 waits", get, LARGE, 1, 7, 1, 0},
+    {"ring: get, full, 2 wait", get, LARGE, 2, 15, 1, 0},
+    {"ring: get by a block", get, BLOCK, 0, 55, 0, 0},
+    {"ring: get, empty, first of 3", get_empty, SMALL, 2, 11, 1, 0},
+    {"ring: get, empty, last of 3", get_empty, SMALL | LAST, 2, 23, 1, 0},
+    {"ring: get by a block, empty, first of 2", get_empty, BLOCK, 1, 71, 0, 0},
+    {"ring: get, empty, times out, 1 waits", time_out, 0, 1, 55, 0, 0},
+    {"ring: put, full, times out, 1 waits", time_out, 1, 1, 55, 0, 0},
+    {"ring: wait and peek, first of 2", look, 1, 1, 31, 1, 0},
+    {"ring: wait and peek, last of 3", look, 0, 2, 31, 0, 0},
+    {"ring: put, one is about to sleep in the seat", put_before_sleep, 0, 0, 3, 0, 0},
+    {"ring: put, one is about to follow, the seat is killed", put_before_sleep, 1, 0, 3, 0, 0},
+    {"ring: get, full, one is about to sleep in the seat", get_before_sleep, 0, 0, 3, 0, 0},
+    {"ring: one woken in the seat is killed, then who follows", relay, 0, 0, 15, 0, 0},
     {"ring: one stopped in the seat, 3 follow, each is served", stopped, 3, 0, 1, 0, OWN_WAY},
-    {"ring: put, one stopped in the seat, 2 follow (slices)", stopped_and_killed, 2, 2, 3, 0, SLICES},
-    {"ring: put of an object, its maker killed", send_killed, 0, 0, 2, 0, 0},
-    {"ring: put of an object that others knew", send_killed, 1, 0, 2, 0, 0},
-    {"ring: get of an object", receive_killed, 0, 0, 2, 0, 0},
-    {"ring: get of an object that is kept, too", receive_killed, 1, 0, 2, 0, 0},
-    {"ring: put of an object, stopped while others sweep", move_stopped, SENDER, 0, 2, 0, 0},
-    {"ring: get of an object, stopped while others sweep", move_stopped, RECEIVER, 0, 2, 0, 0},
-    {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 31, 0, 0},
+    {"ring: put, one stopped in the seat, 2 follow (slices)", stopped_and_killed, 2, 2, 35, 0, SLICES},
+    {"ring: get behind one stopped in the seat (slices)", behind_stopped, 0, 0, 41, 0, SLICES},
+    {"ring: put of an object, its maker killed", send_killed, 0, 0, 47, 0, 0},
+    {"ring: put of an object that others knew", send_killed, 1, 0, 23, 0, 0},
+    {"ring: get of an object", receive_killed, 0, 0, 23, 0, 0},
+    {"ring: get of an object that is kept, too", receive_killed, 1, 0, 15, 0, 0},
+    {"ring: put of an object, stopped while others sweep", move_stopped, SENDER, 0, 47, 0, 0},
+    {"ring: get of an object, stopped while others sweep", move_stopped, RECEIVER, 0, 15, 0, 0},
+    {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 63, 0, 0},
     {"ring: sweep, stopped while an object is got", move_stopped, SWEEPER_OF_GOT, 0, 31, 0, 0},
-    {"ring: put, polled", ring_bell, 0, 0, 7, 0, 0},
-    {"ring: get, polled", ring_bell, 1, 2, 7, 0, 0},
-    {"ring: poll, empty", ring_bell, 2, 0, 3, 0, 0},
-    {"ring: poll, not empty", ring_bell, 2, 1, 3, 0, 0},
-    {"channel: the last other end is closed, 1 waits", close_last, 1, 0, 2, 1, 0},
-    {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 3, 3, 0},
-    {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 3, 3, 0},
-    {"channel: closed or killed while one is about to sleep", close_in_step, 0, 0, 9, 1, IN_STEP},
-    {"channel: put of an end, 2 wait for its end", end_travels, 1, 2, 3, 0, 0},
-    {"channel: get of an end, 2 wait for its end", end_travels, 0, 2, 3, 0, 0},
-    {"channel: wait, first of 3, the last holder is killed", holder_dies, 0, 2, 3, 0, 0},
-    {"channel: wait, last of 3, the last holder is killed", holder_dies, 1, 2, 3, 0, 0},
-    {"channel: create, put by a block, close", create, 0, 0, 7, 0, 0},
+    {"ring: put, polled", ring_bell, 0, 0, 31, 0, 0},
+    {"ring: get, polled", ring_bell, 1, 2, 31, 0, 0},
+    {"ring: poll, empty", ring_bell, 2, 0, 15, 0, 0},
+    {"ring: poll, not empty", ring_bell, 2, 1, 15, 0, 0},
+    {"channel: the last other end is closed, 1 waits", close_last, 1, 0, 7, 1, 0},
+    {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 11, 1, 0},
+    {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 11, 1, 0},
+    {"channel: closed while one is about to sleep", close_before_sleep, 0, 0, 3, 0, 0},
+    {"channel: put of an end, 2 wait for its end", end_travels, 1, 2, 47, 0, 0},
+    {"channel: get of an end, 2 wait for its end", end_travels, 0, 2, 47, 0, 0},
+    {"channel: wait, first of 3, the last holder is killed", holder_dies, 0, 2, 47, 0, 0},
+    {"channel: wait, last of 3, the last holder is killed", holder_dies, 1, 2, 47, 0, 0},
+    {"channel: create, put by a block, close", create, 0, 0, 247, 0, 0},
 };
 SCENARIOS(list)

@@ -10,6 +10,7 @@
     X(cond_1) X(cond_2) X(cond_timeout) X(cond_quit) X(cond_all) X(cond_twice) \
     X(barrier_2) X(barrier_rounds) X(barrier_3) X(barrier_next) X(barrier_missing) X(barrier_action) X(barrier_abort) \
     X(barrier_reset) X(barrier_quit) X(barrier_crowd) \
+    X(side_get) X(side_put) X(side_timeout) X(side_look) X(side_relay) \
     X(life_take) X(life_drop) X(life_fork) X(life_spawn) X(life_cond) X(life_other) \
     X(life_source) X(life_two)
 

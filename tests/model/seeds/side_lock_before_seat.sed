@@ -1,0 +1,4 @@
+# a follower who was woken asks for the lock before he looks at the seat
+# file: core/side.c
+# scenarios: side-relay
+/^static int follow(/,/^}/s/^    do {/    do {\n        if (nap.slept \&\& (cmp_pending(NULL), rc = attempt(t, deadline_ns)) != -EAGAIN)\n            return rc;/
