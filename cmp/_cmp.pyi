@@ -57,7 +57,7 @@ class Embryo:
     def sent(self) -> None: ...
 
 @final
-class Segment(Buffer):
+class Segment:
     """One mapping of a named segment of shared memory."""
 
     fd: int

@@ -59,7 +59,8 @@ def _is_plain(name):
 
 def _can_track(name):
     """Whether this CPython's tracker does."""
-    return _is_plain(name) or hasattr(_tracker, "_use_simple_format")  # those that encode names
+    simple = getattr(_tracker, "_use_simple_format", None)  # None: it encodes no names; True: some, and no others
+    return _is_plain(name) or simple is False or (simple is True and name.isascii())
 
 
 def _send(text):

@@ -59,7 +59,12 @@ def _to_type(typecode_or_type):
 
 
 def _new_value(type_):
-    return rebuild_ctype(type_, heap.BufferWrapper(ctypes.sizeof(type_)), None)
+    try:
+        size = ctypes.sizeof(type_)
+    except TypeError as error:
+        raise TypeError("bad typecode (must be a ctypes type or one of "
+                        "c, b, B, u, h, H, i, I, l, L, q, Q, f or d)") from error  # as CPython 3.15 says it
+    return rebuild_ctype(type_, heap.BufferWrapper(size), None)
 
 
 def _guarded(obj, lock, ctx):

@@ -190,6 +190,13 @@ static inline bool cmp_kind_may_be_shared(enum cmp_kind kind)
     return kind >= CMP_KIND_COMPLEX && kind <= CMP_KIND_DICT;
 }
 
+/* Whether a message is a whole pickle, of whatever kind: for Python alone to read.  */
+static inline bool cmp_wire_is_pickle(const void *head, size_t n)
+{
+    unsigned kind = n == 0 ? CMP_KIND_NONE : *(const unsigned char *)head & CMP_WIRE_KIND;
+    return kind == CMP_KIND_PICKLE || kind == CMP_KIND_FOREIGN;
+}
+
 /* Read the next token.  Of a container that is its tag and number: its n values follow,
    which need at least as many bytes.  0; -EBADMSG: this is no token, or not all of it.  */
 static inline int cmp_wire_next(struct cmp_reader *r, struct cmp_token *t)

@@ -8,7 +8,10 @@
    dict, set and frozenset are written by encode.c, in the grammar of core/wire.h.  If
    anything else is in an object, or it contains itself, or is deep, or changes meanwhile,
    then it is pickled as a whole, by multiprocessing's ForkingPickler (pickled.c).  What
-   comes out is the same either way, shared references and their identity included.  */
+   comes out is the same either way, shared references and their identity included.
+
+   Python code may run in either direction, of the objects or of a finalizer: the caller
+   holds no lock, and has copied a head out of a ring.  */
 #ifndef PYCMP_CODEC_H
 #define PYCMP_CODEC_H
 
@@ -37,10 +40,9 @@ size_t pycmp_buffer_bytes(const struct pycmp_message *m, size_t i);
 void pycmp_buffer_copy(const struct pycmp_message *m, size_t i, void *to);
 
 /* Read a message; one that the sender's dumps has written by loads(bytes), NULL for
-   pickle's.  Nothing of it is trusted.  The memory of head and buffers must stay until
-   this returns, and Python code of the objects may run: a head in a ring is to be copied
-   before.  New reference; NULL and UnpicklingError, MemoryError, or whatever the objects
-   or loads raise.  */
+   pickle's.  Nothing of it is trusted.  Nothing refers to head and buffers when this returns.
+   New reference; NULL and UnpicklingError, MemoryError, or whatever the objects or loads
+   raise.  */
 PyObject *pycmp_decode(pycmp_state *st, const void *head, size_t n, const struct cmp_span *buffers,
                        size_t n_buffers, PyObject *loads);
 

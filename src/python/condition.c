@@ -263,13 +263,16 @@ static int set_lock(PyObject *self, PyObject *lock)
     }
     if (pycmp_cell(lock) == NULL)
         return -1;
-    if (c->lock != NULL) {
+    bool was_set;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    was_set = c->lock != NULL;
+    if (!was_set)
+        c->lock = Py_NewRef(lock);
+    Py_END_CRITICAL_SECTION();
+    if (was_set)
         PyErr_Format(PyExc_RuntimeError, "this %s has been initialised before",
                      Py_TYPE(self)->tp_name);
-        return -1;
-    }
-    c->lock = Py_NewRef(lock);
-    return 0;
+    return was_set ? -1 : 0;
 }
 
 /* self could not be opened: it may be tried again.  */

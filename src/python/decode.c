@@ -273,10 +273,7 @@ PyObject *pycmp_decode(pycmp_state *st, const void *head, size_t n, const struct
                        size_t n_buffers, PyObject *loads)
 {
     struct decoder d = {.marks = {NULL, 0, 0}};
-    unsigned kind = n == 0 ? CMP_KIND_NONE : *(const unsigned char *)head & CMP_WIRE_KIND;
 
     cmp_wire_open(&d.reader, head, n, buffers, n_buffers);
-    if (kind == CMP_KIND_PICKLE || kind == CMP_KIND_FOREIGN)
-        return make_pickled(st, &d, loads);
-    return make_plain(st, &d);
+    return cmp_wire_is_pickle(head, n) ? make_pickled(st, &d, loads) : make_plain(st, &d);
 }

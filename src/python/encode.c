@@ -6,7 +6,8 @@
    so messages without shared references carry no trace of this.  */
 #include "codec.h"
 
-#define HELD 2 /* references to what only its container and we refer to */
+#define HELD 2       /* references to what only its container and we refer to */
+#define ANY_NUMBER 0 /* of a key: the dicts of instances share one table of keys, which counts once */
 #define FEW 8
 
 /* Besides 0 and -1 with an exception. */
@@ -238,7 +239,7 @@ static int put_bytearray(struct encoder *e, PyObject *obj)
 
 /* ---- containers: whoever else changes one meanwhile leaves it to pickle ----------------- */
 
-static int put_value(struct encoder *e, PyObject *obj);
+static int put_value(struct encoder *e, PyObject *obj, Py_ssize_t held);
 
 static int begin(struct encoder *e, enum cmp_kind kind, PyObject *obj, Py_ssize_t n)
 {
@@ -256,7 +257,7 @@ static int end(struct encoder *e, int rc, bool whole)
 
 static int put_and_drop(struct encoder *e, PyObject *item)
 {
-    int rc = put_value(e, item);
+    int rc = put_value(e, item, HELD);
     Py_DECREF(item);
     return rc;
 }
@@ -313,9 +314,9 @@ static int put_items(struct encoder *e, PyObject *dict, Py_ssize_t n)
     while (rc == 0 && PyDict_Next(dict, &at, &key, &value)) {
         Py_INCREF(key);
         Py_INCREF(value);
-        rc = put_value(e, key);
+        rc = put_value(e, key, ANY_NUMBER);
         if (rc == 0)
-            rc = put_value(e, value);
+            rc = put_value(e, value, HELD);
         Py_DECREF(key);
         Py_DECREF(value);
         n--;
@@ -338,8 +339,9 @@ static int put_dict(struct encoder *e, PyObject *dict)
 
 /* ---- any value ---------------------------------------------------------------------- */
 
-/* The caller has a reference of its own to it.  0, -1 and an exception, or TO_PICKLE.  */
-static int put_value(struct encoder *e, PyObject *obj)
+/* The caller has a reference of its own to it; more than held: it may come again.  0, -1 and an
+   exception, or TO_PICKLE.  */
+static int put_value(struct encoder *e, PyObject *obj, Py_ssize_t held)
 {
     PyTypeObject *type = Py_TYPE(obj);
 
@@ -351,7 +353,7 @@ static int put_value(struct encoder *e, PyObject *obj)
         return pycmp_message_tag(e->m, CMP_KIND_NONE);
     if (type == &PyBool_Type)
         return pycmp_message_tag(e->m, obj == Py_True ? CMP_KIND_TRUE : CMP_KIND_FALSE);
-    if (Py_REFCNT(obj) > HELD) {
+    if (Py_REFCNT(obj) > held) {
         int rc = put_again(e, obj);
         if (rc != NOT_SEEN)
             return rc;

@@ -1,5 +1,5 @@
 /* Description: whatever the bytes are, decode() makes an object of them that can be sent again
-   and comes out equal in size, or raises UnpicklingError; and no memory is misused.
+   and comes out with a repr of the same length, or raises UnpicklingError; and no memory is misused.
 
    The first byte of the input says how many buffers there are.  Pickles are left out: they
    may run anything.  */
@@ -58,7 +58,7 @@ static void must_travel(PyObject *obj)
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
-    if (n < 2 || (data[1] & CMP_WIRE_KIND) >= CMP_KIND_PICKLE)
+    if (n < 1 || cmp_wire_is_pickle(data + 1, n - 1))
         return -1;
     PyObject *obj = PyObject_CallFunction(decode, "y#N", (const char *)data + 1,
                                           (Py_ssize_t)n - 1, some_buffers(data[0]));

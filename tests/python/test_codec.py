@@ -129,6 +129,22 @@ def test_many_shared_references(n):
     assert not is_pickled(graph)
 
 
+def test_equal_bytes_are_one_only_where_pickle_has_one():
+    ones = [through_pickle(b"x") for _ in range(2)] + [through_pickle("x") for _ in range(2)] + [b"", b"", "", ()]
+    assert_same(recode(ones), through_pickle(ones))
+
+
+def test_dicts_of_instances_share_their_keys():
+    """One table of keys for all of them, whose references count once."""
+    ones = [Thing() for _ in range(3)]
+    for one in ones:
+        setattr(one, "".join(["na", "me"]), [1])
+        vars(one)["".join(["another ", "name"])] = 2
+    graph = [vars(one) for one in ones]
+    assert_same(recode(graph), through_pickle(graph))
+    assert not is_pickled(graph)
+
+
 def test_rows_with_the_same_keys_need_no_pickle():
     rows = [{"id": i, "name": f"row {i}", "tags": ("a", "b")} for i in range(1000)]
     assert not is_pickled(rows)

@@ -5,6 +5,7 @@ import pickle
 import random
 import subprocess
 import sys
+import sysconfig
 import threading
 from multiprocessing.reduction import ForkingPickler
 
@@ -151,6 +152,10 @@ WAYS = {
 SOME = [encode(one) for one in ([1, "text", {"a": b"b"}], [[1], (2, {3})], [bytes(LARGE), "x" * LARGE], {1: [1j]})]
 
 
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+TURNS = 2000 if FREE_THREADED else 200  # its garbage collection leaves some hundred blocks for the next one
+
+
 def refuse(error, function, *args):
     with pytest.raises(error):
         function(*args)
@@ -168,13 +173,13 @@ def test_nothing_leaks(way):
     def lost():
         gc.collect()
         before = sys.getallocatedblocks()
-        for _ in range(200):
+        for _ in range(TURNS):
             WAYS[way]()
         gc.collect()
         return sys.getallocatedblocks() - before
-    assert min(lost() for _ in range(5)) < 150  # collections and free lists take and give
+    assert min(lost() for _ in range(5)) < TURNS * 0.75  # collections and free lists take and give
     for one, count in zip(watched, counts, strict=True):
-        assert abs(sys.getrefcount(one) - count) < 150, one
+        assert abs(sys.getrefcount(one) - count) < TURNS * 0.75, one
     assert arena_bytes() <= memory
 
 
@@ -240,5 +245,7 @@ print("ok", failed > 200)
 
 def test_every_allocation_may_fail():
     pytest.importorskip("_testcapi")
+    if FREE_THREADED:
+        pytest.skip("PyList_New() itself frees what it has not made when the memory ends in it (CPython 3.13)")
     ran = subprocess.run([sys.executable, "-c", NO_MEMORY], capture_output=True, text=True, timeout=50)
     assert ran.stdout == "ok True\n", ran.stderr[-3000:]

@@ -15,14 +15,21 @@ def run_pytest(folder, text):
 
 def test_hang_fails_and_shows_all_stacks(tmp_path):
     ran = run_pytest(tmp_path, """
-import cmp, pytest, time
-def sleep_in_the_child():
+import cmp, pytest, signal, time
+def sleep_in_the_child(there):
+    there.set()
     time.sleep(100)
 @pytest.mark.limit(2)
 @pytest.mark.parametrize("how", ["fork", "spawn"])
 def test_hangs(how):
-    p = cmp.get_context(how).Process(target=sleep_in_the_child)
+    ctx = cmp.get_context(how)
+    there = ctx.Event()
+    p = ctx.Process(target=sleep_in_the_child, args=(there,))
+    # On a busy machine the child may need longer than the limit to get there.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     p.start()
+    there.wait()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     p.join()
 """)
     assert ran.returncode == 1, ran.stdout + ran.stderr

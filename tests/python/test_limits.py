@@ -52,6 +52,7 @@ print(len([cmp.Lock() for _ in range(1000)]))
 def test_hardly_any_address_space(tmp_path, mebibytes):
     """So little that the arena may not find room: an error that says so."""
     printed = run_program(tmp_path, HEAD + f"""
+from cmp import synchronize  # else it is Python's modules for which there is no room
 with open("/proc/self/statm") as statm:
     now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 resource.setrlimit(resource.RLIMIT_AS, (now + ({mebibytes} << 20), now + ({mebibytes} << 20)))

@@ -239,7 +239,6 @@ print(lock.acquire(False), cmp.check())
 """
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12 multiprocessing itself cannot be there twice")
 def test_l10_subinterpreters(tmp_path):
     ran = subprocess.run([sys.executable, "-c", SUBINTERPRETER], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
