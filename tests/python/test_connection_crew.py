@@ -13,11 +13,11 @@ import threading
 import time
 
 import pytest
-from conftest import wait_until
 from crew import asleep, open_descriptors, running, sleep_for_ever, stop, wait_asleep
 
 import cmp
 from cmp import connection
+from conftest import wait_until
 
 
 @pytest.fixture
