@@ -19,7 +19,7 @@ import cmp
 from cmp import connection
 from conftest import wait_until
 
-PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection.Pipe}
+PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection._NativePipe}
 LARGEST = (1 << 16) // 4 - 8  # of a message that is in a ring as a whole
 SIZES = [0, 1, 2, 7, 8, 9, 127, 128, 129, LARGEST - 1, LARGEST, LARGEST + 1, 1 << 16, (1 << 16) + 1, (1 << 20) + 3]
 
@@ -42,7 +42,7 @@ def one_way(request):
 
 @pytest.fixture
 def native():
-    ends = connection.Pipe()
+    ends = connection._NativePipe()
     yield ends
     for end in ends:
         end.close()
@@ -411,7 +411,7 @@ def test_many_buffers(native):
 def test_ten_thousand_pipes():
     def make(n):
         for _ in range(n):
-            a, b = connection.Pipe()
+            a, b = connection._NativePipe()
             a.send(1)
             assert b.recv() == 1
             a.close()
@@ -425,7 +425,7 @@ def test_ten_thousand_pipes():
 
 def test_dropped_pipes_are_closed():
     fds = open_descriptors()
-    a, b = connection.Pipe()
+    a, b = connection._NativePipe()
     b.send(1)
     del a
     gc.collect()
@@ -482,16 +482,17 @@ def test_signals(native, what):
     try:
         pid = os.fork()
         if pid == 0:
-            for _ in range(3):
+            for _ in range(300):  # on a busy machine several may be seen as one
                 time.sleep(0.1)
                 os.kill(os.getppid(), signal.SIGUSR1)
             os._exit(0)
         with pytest.raises(InterruptedError, match="by the handler"):
             calls[what]()
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert len(came) == 3
+    assert len(came) >= 3
     n = 0
     while b.poll():
         assert b.recv_bytes() == b"12345678" * 50
