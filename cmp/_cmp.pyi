@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
+from typing import Any, Final, Self, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, final
 
 from _typeshed import ReadableBuffer, structseq
-from typing_extensions import Buffer, Self, disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 _T = TypeVar("_T")
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex

@@ -1,6 +1,7 @@
 """Connections: what they do, next to the standard library's; sizes, errors, kinds of messages."""
 import array
 import gc
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -13,14 +14,14 @@ import time
 
 import pytest
 from crew import asleep, n_threads, open_descriptors
-from conftest import wait_until
 
 import cmp
 from cmp import connection
+from conftest import wait_until
 
-PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection.Pipe}
+PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection._NativePipe}
 LARGEST = (1 << 16) // 4 - 8  # of a message that is in a ring as a whole
-SIZES = [0, 1, 2, 7, 8, 9, 127, 128, 129, 4096, LARGEST - 1, LARGEST, LARGEST + 1, 1 << 16, (1 << 16) + 1, (1 << 20) + 3]
+SIZES = [0, 1, 2, 7, 8, 9, 127, 128, 129, LARGEST - 1, LARGEST, LARGEST + 1, 1 << 16, (1 << 16) + 1, (1 << 20) + 3]
 
 
 @pytest.fixture(params=PIPES)
@@ -41,7 +42,7 @@ def one_way(request):
 
 @pytest.fixture
 def native():
-    ends = connection.Pipe()
+    ends = connection._NativePipe()
     yield ends
     for end in ends:
         end.close()
@@ -152,7 +153,7 @@ def test_maxlength(pipe):
     a.send_bytes(b"abc")
     assert b.recv_bytes(3) == b"abc"
     a.send_bytes(b"abcd")
-    with pytest.raises(OSError, match="^bad message length$"):
+    with pytest.raises(OSError, match=r"^bad message length$"):
         b.recv_bytes(3)
     assert b.readable is False and b.closed is False
     with pytest.raises(OSError, match="connection is write-only"):
@@ -201,7 +202,7 @@ def test_one_way(one_way):
 
 
 def test_closed(pipe):
-    a, b = pipe
+    a = pipe[0]
     with a as same:
         assert same is a
     assert a.closed is True
@@ -210,7 +211,7 @@ def test_closed(pipe):
                  lambda: a.recv_bytes_into(bytearray(1)), lambda: a.send_bytes("no bytes"), a.__reduce__):
         if call == a.__reduce__ and type(a) is multiprocessing.connection.Connection:
             continue
-        with pytest.raises(OSError, match="^handle is closed$"):
+        with pytest.raises(OSError, match=r"^handle is closed$"):
             call()
 
 
@@ -410,7 +411,7 @@ def test_many_buffers(native):
 def test_ten_thousand_pipes():
     def make(n):
         for _ in range(n):
-            a, b = connection.Pipe()
+            a, b = connection._NativePipe()
             a.send(1)
             assert b.recv() == 1
             a.close()
@@ -424,7 +425,7 @@ def test_ten_thousand_pipes():
 
 def test_dropped_pipes_are_closed():
     fds = open_descriptors()
-    a, b = connection.Pipe()
+    a, b = connection._NativePipe()
     b.send(1)
     del a
     gc.collect()
@@ -458,7 +459,7 @@ def test_no_references_are_lost(native):
         gc.collect()
         blocks.append(sys.getallocatedblocks())
     assert [sys.getrefcount(one) for one in (value, data, into, value[1])] == before
-    assert min(after - before for before, after in zip(blocks[1:], blocks[2:], strict=False)) < 50
+    assert min(after - before for before, after in itertools.pairwise(blocks)) < 50
     data.append(1)  # nobody has a view of it
 
 
@@ -475,21 +476,23 @@ def test_signals(native, what):
         came.append(1)
         if len(came) == 3:
             raise InterruptedError("by the handler")
-    calls = {"recv": b.recv, "poll": lambda: b.poll(None), "send": lambda: [a.send_bytes(b"12345678" * 50) for _ in range(100_000)]}
+    calls = {"recv": b.recv, "poll": lambda: b.poll(None),
+             "send": lambda: [a.send_bytes(b"12345678" * 50) for _ in range(100_000)]}
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         pid = os.fork()
         if pid == 0:
-            for _ in range(3):
+            for _ in range(300):  # on a busy machine several may be seen as one
                 time.sleep(0.1)
                 os.kill(os.getppid(), signal.SIGUSR1)
             os._exit(0)
         with pytest.raises(InterruptedError, match="by the handler"):
             calls[what]()
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert len(came) == 3
+    assert len(came) >= 3
     n = 0
     while b.poll():
         assert b.recv_bytes() == b"12345678" * 50

@@ -13,16 +13,16 @@ import threading
 import time
 
 import pytest
-from conftest import wait_until
 from crew import asleep, open_descriptors, running, sleep_for_ever, stop, wait_asleep
 
 import cmp
 from cmp import connection
+from conftest import wait_until
 
 
 @pytest.fixture
 def pipe():
-    ends = connection.Pipe()
+    ends = connection._NativePipe()
     yield ends
     for end in ends:
         end.close()
@@ -31,7 +31,7 @@ def pipe():
 def close_others(end):
     """After a fork: all ends that this process has by inheritance."""
     for one in gc.get_objects():
-        if isinstance(one, connection.PipeEnd) and one is not end:
+        if isinstance(one, connection._NativePipeEnd) and one is not end:
             one.close()
 
 
@@ -66,7 +66,7 @@ def send_and_leave(end, size):
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_what_was_sent_stays_when_the_sender_has_left(ctx, size):
-    a, b = connection.Pipe(False)
+    a, b = connection._NativePipe(False)
     with running(ctx, send_and_leave, b, size) as child:
         b.close()
         child.join()
@@ -132,7 +132,7 @@ def send_many_and_stop(end, first, n):
 def test_many_processes_at_both_ends(pipe):
     ctx = cmp.get_context("fork")
     a, b = pipe
-    told, told_w = connection.Pipe(False)
+    told, told_w = connection._NativePipe(False)
 
     def receive():
         close_others_but(b, told_w)
@@ -158,7 +158,7 @@ def test_many_processes_at_both_ends(pipe):
 
 def close_others_but(*kept):
     for one in gc.get_objects():
-        if isinstance(one, connection.PipeEnd) and all(one is not end for end in kept):
+        if isinstance(one, connection._NativePipeEnd) and all(one is not end for end in kept):
             one.close()
 
 
@@ -183,7 +183,7 @@ def send_for_ever(end):
 
 def test_a_killed_sender_leaves_whole_messages():
     for i in range(15):
-        a, b = connection.Pipe(False)
+        a, b = connection._NativePipe(False)
         with running(cmp.get_context("fork"), send_for_ever, b) as child:
             b.close()
             wanted = 1
@@ -424,7 +424,7 @@ def receive_end_and_answer(end):
         assert other.recv() == "thanks"
 
 
-@pytest.mark.parametrize("by", [connection.Pipe, multiprocessing.Pipe])
+@pytest.mark.parametrize("by", [connection._NativePipe, multiprocessing.Pipe])
 def test_an_end_goes_through_a_pipe(ctx, pipe, by):
     a, b = pipe
     near, far = by()
@@ -444,7 +444,7 @@ def test_an_end_goes_through_a_pipe(ctx, pipe, by):
 
 def test_an_end_goes_to_its_own_process(pipe):
     a, b = pipe
-    near, far = connection.Pipe()
+    near, far = connection._NativePipe()
     near.send(b)
     b.close()
     fds = open_descriptors()
@@ -479,7 +479,7 @@ def test_a_lock_goes_through_a_pipe(ctx, pipe):
 
 def test_descriptors_are_closed(ctx):
     def once():
-        a, b = connection.Pipe()
+        a, b = connection._NativePipe()
         with running(ctx, echo, b):
             b.close()
             a.send(1)
@@ -515,7 +515,7 @@ def close_and_count(end, told):
 def test_a_fork_while_another_thread_receives(pipe):
     """The child closes its copy for good, though a thread that it has not was using it."""
     a, b = pipe
-    told, told_w = connection.Pipe(False)
+    told, told_w = connection._NativePipe(False)
     got = []
     thread = threading.Thread(target=lambda: got.append(b.recv()))
     thread.start()
