@@ -1,3 +1,7 @@
+/* ring.c -- records: writing, reading, taking out.
+
+   Longer than most: who puts, who gets and who looks from outside rely on each other's order
+   of accesses to one layout, and are to be read side by side.  */
 #include "ring.h"
 #include <string.h>
 #include "block.h"

@@ -92,26 +92,14 @@ static void impatient_getter(void)
     getter_until(SOON);
 }
 
-static void putter_of(int n)
+static void putter(void)
 {
     int rc;
     waits_to_put[model_self()] = true;
-    for (int i = 0; i < n; i++) {
-        while ((rc = do_put(CMP_FOREVER)) == -EINTR)
-            ;
-        MUST(rc == 0);
-    }
+    while ((rc = do_put(CMP_FOREVER)) == -EINTR)
+        ;
+    MUST(rc == 0);
     waits_to_put[model_self()] = false;
-}
-
-static void putter(void)
-{
-    putter_of(1);
-}
-
-static void putter_of_two(void)
-{
-    putter_of(2);
 }
 
 /* Who looks, and leaves it as it is. */
@@ -147,7 +135,7 @@ const struct scenario side_get = {
 const struct scenario side_put = {
     .name = "side-put", .n_actors = 3, .setup = side_setup, .join = join_family,
     .budget = {.crashes = 1}, .full = {.crashes = 1, .spurious = 1},
-    .body = {getter, putter, putter_of_two}, .final = side_final,
+    .body = {getter, putter, putter}, .final = side_final,
 };
 const struct scenario side_timeout = {
     .name = "side-timeout", .n_actors = 3, .setup = side_setup, .join = join_family,
