@@ -4,6 +4,7 @@
      single   kill the victim at each of its points
      double   and, for each of these, a second actor at each of its points
      -s N     take every N-th point (of the first victim, and of the second)
+     -w N     take steps N times as wide as the scenarios say
      -n N     workers, each with a processor of its own
      -l MS    what takes longer is a hang                      -m N  findings per scenario
      -k K -o SECOND -j J   this one trial only, told in full   -q    only what fails
@@ -25,11 +26,11 @@ static int n_scenarios;
 
 static struct {
     bool twice, quiet, one;
-    long step, k, j;
+    long step, wider, k, j;
     int second, n_workers;
     char **names;
     int n_names;
-} want = {.step = 0, .n_workers = 0, .second = -1};
+} want = {.step = 0, .wider = 1, .n_workers = 0, .second = -1};
 
 static struct {
     cmp_word next, n_played;
@@ -215,7 +216,7 @@ static long step_of(const struct scenario *s)
         return 1;
     if (want.step > 0)
         return want.step;
-    return s->step > 0 ? s->step : 1;
+    return (s->step > 0 ? s->step : 1) * want.wider;
 }
 
 static void explore_all(const struct scenario *s, struct tally *t)
@@ -324,6 +325,21 @@ static void pin(int n)
         }
 }
 
+/* A processor that has gone to sleep takes long to wake up, in a virtual machine above all,
+   and trials are made of short waits: something always runs on it, when nothing else does.  */
+static void keep_awake(void)
+{
+    pid_t worker = getpid();
+    if (fork() != 0)
+        return;
+    struct sched_param none = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != worker || sched_setscheduler(0, SCHED_IDLE, &none) < 0)
+        _exit(0);
+    for (;;)
+        compiler_barrier();
+}
+
 static int run_workers(int n)
 {
     int failed = 0, status;
@@ -332,6 +348,7 @@ static int run_workers(int n)
         pid_t pid = fork();
         if (pid == 0) {
             pin(i);
+            keep_awake();
             work();
             exit(0);
         }
@@ -375,9 +392,10 @@ static void read_options(int argc, char **argv)
     int c;
     options.limit_ms = 3000;
     options.max_findings = 5;
-    while ((c = getopt(argc, argv, "s:n:l:m:k:o:j:H:q")) != -1) {
+    while ((c = getopt(argc, argv, "s:w:n:l:m:k:o:j:H:q")) != -1) {
         switch (c) {
         case 's': want.step = atol(optarg); break;
+        case 'w': want.wider = atol(optarg); break;
         case 'n': want.n_workers = atoi(optarg); break;
         case 'l': options.limit_ms = atoi(optarg); break;
         case 'm': options.max_findings = atoi(optarg); break;

@@ -4,13 +4,14 @@
 #   usage: tests/crash/run.sh crash|full|steps|hooks|pairs|square|seeds [PART OF A NAME]...
 # crash: steps, hooks, pairs of hooks, seeds.  full: also every pair of instructions, in
 # steps of SQUARE_STEP (default 3).  For seeds, the names are those of files in seeds/.
-# CC (default gcc), CFLAGS and JOBS (workers) are taken from the environment.
+# CC (default gcc), CFLAGS, JOBS (workers) and WIDER (steps so many times as wide) and SEEDS
+# (parts of names, where none are given) are taken from the environment.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 mode=${1:-crash}
 [ $# -gt 0 ] && shift
-: "${CC:=gcc}" "${CFLAGS:=-O2 -g}" "${JOBS:=0}" "${SQUARE_STEP:=3}"
+: "${CC:=gcc}" "${CFLAGS:=-O2 -g}" "${JOBS:=0}" "${SQUARE_STEP:=3}" "${WIDER:=1}" "${SEEDS:=}"
 out=build/crash
 flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $CFLAGS"
 failed=
@@ -58,7 +59,7 @@ run()
 
 steps()
 {
-    run "killed at every instruction" "$out/plain/crash" -n "$JOBS" single "$@"
+    run "killed at every instruction" "$out/plain/crash" -n "$JOBS" -w "$WIDER" single "$@"
 }
 
 hooks()
@@ -126,7 +127,7 @@ run_seed()
 seeds()
 {
     echo "== seeded bugs: each must be found"
-    wanted=${*:-}
+    wanted=${*:-$SEEDS}
     list=
     for seed in tests/crash/seeds/*.sed; do
         [ -z "$wanted" ] && list="$list $seed"
