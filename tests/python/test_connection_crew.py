@@ -31,7 +31,7 @@ def pipe():
 def close_others(end):
     """After a fork: all ends that this process has by inheritance."""
     for one in gc.get_objects():
-        if isinstance(one, connection._NativePipeEnd) and one is not end:
+        if isinstance(one, connection.PipeEnd) and one is not end:
             one.close()
 
 
@@ -158,7 +158,7 @@ def test_many_processes_at_both_ends(pipe):
 
 def close_others_but(*kept):
     for one in gc.get_objects():
-        if isinstance(one, connection._NativePipeEnd) and all(one is not end for end in kept):
+        if isinstance(one, connection.PipeEnd) and all(one is not end for end in kept):
             one.close()
 
 
