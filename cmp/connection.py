@@ -17,7 +17,6 @@ __all__ = ["Client", "Listener", "Pipe", "wait"]
 __getattr__ = fallback(_std)
 
 Client, Listener = _std.Client, _std.Listener
-Pipe = _std.Pipe  # _NativePipe takes its place once everything has been run on it
 
 
 class _Private:
@@ -66,7 +65,7 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
         return _rebuild, (type(self), _Parcel(self), self._place())
 
 
-def _NativePipe(duplex=True):
+def Pipe(duplex=True):
     """Return the two ends of a pipe; unless it is duplex, the first one receives and the second one sends."""
     return _cmp.connections(PipeEnd, duplex)
 

@@ -19,7 +19,7 @@ import cmp
 from cmp import connection
 from conftest import wait_until
 
-PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection._NativePipe}
+PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection.Pipe}
 LARGEST = (1 << 16) // 4 - 8  # of a message that is in a ring as a whole
 SIZES = [0, 1, 2, 7, 8, 9, 127, 128, 129, LARGEST - 1, LARGEST, LARGEST + 1, 1 << 16, (1 << 16) + 1, (1 << 20) + 3]
 
@@ -42,7 +42,7 @@ def one_way(request):
 
 @pytest.fixture
 def native():
-    ends = connection._NativePipe()
+    ends = connection.Pipe()
     yield ends
     for end in ends:
         end.close()
@@ -411,7 +411,7 @@ def test_many_buffers(native):
 def test_ten_thousand_pipes():
     def make(n):
         for _ in range(n):
-            a, b = connection._NativePipe()
+            a, b = connection.Pipe()
             a.send(1)
             assert b.recv() == 1
             a.close()
@@ -425,7 +425,7 @@ def test_ten_thousand_pipes():
 
 def test_dropped_pipes_are_closed():
     fds = open_descriptors()
-    a, b = connection._NativePipe()
+    a, b = connection.Pipe()
     b.send(1)
     del a
     gc.collect()
