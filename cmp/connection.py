@@ -6,6 +6,7 @@ message: it is readable when there is one, for select() and its like.
 import io
 import os
 import selectors
+import sys
 import time
 from multiprocessing import connection as _std
 from multiprocessing import context, reduction, resource_sharer
@@ -108,6 +109,27 @@ def _rebuild(cls, parcel, place):
     if isinstance(parcel, _Parcel):
         return parcel.open(cls, place)
     return _restored(cls, parcel.detach(), place)
+
+
+# ---- keys ----
+
+if sys.version_info < (3, 12):
+
+    def deliver_challenge(connection, authkey, digest_name="sha256"):
+        """Let the other side prove that it knows the key, by that digest; CPythons before 3.12 answer in MD5."""
+        import hmac  # slow to import
+
+        if not isinstance(authkey, bytes):
+            raise ValueError(f"authkey must be bytes, not {authkey!r}")
+        prefix = b"{%s}" % digest_name.encode("ascii")
+        challenge = prefix + os.urandom(40)
+        connection.send_bytes(_std.CHALLENGE + challenge)
+        answer = connection.recv_bytes(256)
+        right = prefix + hmac.digest(authkey, challenge, digest_name), hmac.digest(authkey, challenge, "md5")
+        if not any(hmac.compare_digest(answer, one) for one in right):
+            connection.send_bytes(_std.FAILURE)
+            raise context.AuthenticationError("the other side does not know the key")
+        connection.send_bytes(_std.WELCOME)
 
 
 # ---- waiting for several ----

@@ -1,6 +1,7 @@
 """Connections: what they do, next to the standard library's; sizes, errors, kinds of messages."""
 import array
 import gc
+import hmac
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -11,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crew import asleep, n_threads, open_descriptors
@@ -312,9 +314,9 @@ def test_many_messages_are_sent_before_one_is_received():
         for make in PIPES.values():
             a, b = make()
             data, n = bytes(size), 0
-            done = threading.Event()
+            done, looked = threading.Event(), threading.Event()
 
-            def send(a=a, data=data, counts=counts, done=done):
+            def send(a=a, data=data, counts=counts, done=done, looked=looked):
                 n = 0
                 try:
                     while n < 400:
@@ -324,9 +326,11 @@ def test_many_messages_are_sent_before_one_is_received():
                 except OSError:
                     pass
                 done.set()
+                looked.wait(60)  # it is there to be looked at until then
             counts.append(0)
             thread = in_background(send)
             assert wait_until(lambda: done.is_set() or asleep(os.getpid(), thread.native_id), 20)  # noqa: B023
+            looked.set()
             n = counts[-1]
             b.close()
             thread.join()
@@ -500,3 +504,26 @@ def test_signals(native, what):
     assert (n > 100) == (what == "send")
     a.send("goes on")
     assert b.recv() == "goes on"
+
+
+def answer_as_newer_ones(conn, key):
+    challenge = conn.recv_bytes()[len(b"#CHALLENGE#") :]
+    prefix = challenge[: challenge.index(b"}") + 1]
+    conn.send_bytes(prefix + hmac.digest(key, challenge, prefix[1:-1].decode()))
+    if conn.recv_bytes() != b"#WELCOME#":
+        raise multiprocessing.AuthenticationError
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha3_384"])
+@pytest.mark.parametrize("answer", [multiprocessing.connection.answer_challenge, answer_as_newer_ones])
+def test_a_challenge_is_answered_by_old_and_new(native, answer, digest):
+    a, b = native
+    with ThreadPoolExecutor(1) as pool:
+        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
+        answer(b, b"a key")
+        assert delivered.result() is None
+        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
+        with pytest.raises(multiprocessing.AuthenticationError):
+            answer(b, b"another")
+        with pytest.raises(multiprocessing.AuthenticationError):
+            delivered.result()
