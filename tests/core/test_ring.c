@@ -271,7 +271,7 @@ static void test_handler(void)
     table = new_pair(true, CAP);
     nested = 0;
     cmp_look_fn before = cmp_wait_look(look_and_get);
-    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(300)), -EINTR);
+    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(20000)), -EINTR);
     cmp_wait_look(before);
     CHECK(nested >= 3);
     put_number(1);

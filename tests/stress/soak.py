@@ -1,17 +1,17 @@
-"""Processes of several threads share the ends of pipes; a director kills, stops and continues them, and replaces the dead.
+"""Processes of several threads share the ends of pipes; a director kills, stops, continues and replaces them at random.
 
 usage: soak.py [SECONDS [SEED [FAILURES]]]; it ends after so many failures, 20
 
-A round has fresh pipes: one way of bytes, one way of objects, and one with both ways. The processes of the left side send
-into all of them, those of the right side receive and answer. Each message has a number of its sender, and a checksum or
-contents that follow from the number; what was begun, sent and received is counted in memory that the killed leave behind.
+A round has fresh pipes: one way of bytes, one way of objects, and one with both ways. The processes of the left side
+send into all of them, those of the right side receive and answer. Each message has a number of its sender, and contents
+that follow from that; what was begun, sent and received is counted in memory that the killed leave behind.
 A round is some turns of disturbance. In one turn the left side alone is killed, in others the right side, both, or
 nobody. After each of them all pause, what is on its way is received, and the account has to balance:
-- nothing is received that was not begun, nothing twice, nothing torn, and what one receiver gets of one sender is in order;
+- nothing is received that was not begun, nothing twice, nothing torn; what a receiver gets of a sender is in order;
 - what was sent is received, but for one message for each receiver that was killed in that turn while it took one.
 At the end of a round one side is killed as a whole: the other has what was sent before that, then EOFError, and
-BrokenPipeError. Also a failure: anything that hangs, an error in a worker, anything that cmp.check() finds, and memory or
-objects that become more from round to round.
+BrokenPipeError. Also a failure: anything that hangs, an error in a worker, anything that cmp.check() finds, and memory,
+objects or descriptors that become more from round to round.
 """
 import contextlib
 import faulthandler
@@ -30,8 +30,8 @@ import time
 os.environ.setdefault("CMP_LACKS", "backstop")  # nobody looks again from time to time: a lost wake hangs
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-import cmp  # noqa: E402
-from cmp import connection  # noqa: E402
+import cmp
+from cmp import connection
 
 try:
     import numpy

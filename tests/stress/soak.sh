@@ -9,8 +9,8 @@ cd "$(dirname "$0")/../.." || exit 1
 : "${PYTHON:=$PWD/.venv/bin/python}"
 out=build/soak
 
-# One bug of each kind: torn, lost with its sender, taken twice or not at all, no end told.
-BUGS="ring_commit_first ring_taken_first soak_read_twice soak_refs_not_left"
+# One bug of each kind: torn, doubled, lost, and an end that is not seen.
+BUGS="ring_commit_first soak_twice soak_dropped peer_not_watched"
 
 bug()
 {
