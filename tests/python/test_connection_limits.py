@@ -1,5 +1,5 @@
-"""Connections at their limits: many pipes, no descriptors, no memory, messages past 2 GiB, garbage, streams that selectors
-watch, forks beside a stream."""
+"""Connections at their limits: many pipes, no descriptors, no memory, messages past 2 GiB, garbage, forks beside a
+stream, and streams that selectors watch."""
 import asyncio
 import itertools
 import multiprocessing
@@ -209,7 +209,6 @@ data = bytes(200 << 20)
 a.send_bytes(data)
 sender = threading.Thread(target=lambda: [a.send(data), a.send("next"), a.send_bytes(b"last")])
 sender.start()
-del data
 with open("/proc/self/statm") as statm:
     now = int(statm.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + (20 << 20), now + (20 << 20)))
