@@ -21,7 +21,7 @@ import cmp
 from cmp import connection
 from conftest import wait_until
 
-Pipe = connection._NativePipe
+Pipe = connection.Pipe
 FORK = cmp.get_context("fork")
 
 
@@ -67,7 +67,7 @@ def test_as_many_pipes_as_there_are_descriptors(tmp_path):
     printed = run_program(tmp_path, """
 import cmp, errno, os, resource
 from cmp import connection
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 def fill():
     pipes = []
@@ -106,7 +106,7 @@ def test_two_thousand_pipes_at_once(tmp_path):
     assert run_program(tmp_path, """
 import cmp, random, resource
 from cmp import connection
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 n = 2000 if hard == resource.RLIM_INFINITY or hard > 4100 else (hard - 100) // 2
 resource.setrlimit(resource.RLIMIT_NOFILE, (2 * n + 50, hard))
@@ -152,7 +152,7 @@ def test_two_gibibytes_and_one_byte(pipe):
 NO_MEMORY = """
 import cmp, os, resource, threading
 from cmp import connection
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 data = bytes(range(256)) * (1 << 20)
 LIMIT
 a, b = Pipe()
@@ -203,7 +203,7 @@ def test_no_memory_to_receive_a_message(tmp_path):
     assert run_program(tmp_path, """
 import cmp, resource, threading
 from cmp import connection
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 a, b = Pipe()
 data = bytes(200 << 20)
 a.send_bytes(data)

@@ -160,7 +160,7 @@ from cmp import connection
 STREAM = '''
 import cmp
 from cmp import connection
-a, b = getattr(connection, "_NativePipe", connection.Pipe)()
+a, b = connection.Pipe()
 for i in range(300):
     value = {"i": i, "x": bytes(i * 331 % 60_000), "e": ValueError(i)}
     a.send(value)
@@ -171,7 +171,7 @@ for i in range(300):
 a.send([1, bytes(200_000)])
 assert cmp.check() == []
 '''
-a, b = getattr(connection, "_NativePipe", connection.Pipe)()
+a, b = connection.Pipe()
 stop, got = threading.Event(), []
 def send():
     number = 0

@@ -38,7 +38,7 @@ try:
 except ImportError:
     numpy = None
 
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 STUCK_S = 20
 LANES, MESSAGES = 1024, 1 << 14  # of a round: senders and receivers; and of one sender
 DIRECTIONS = 4
