@@ -235,7 +235,7 @@ def test_killed_senders_leave_no_memory():
         with running(FORK, send_large_for_ever, b) as child:
             b.close()
             assert len(a.recv()[0]) == 30 << 20
-            assert wait_until(lambda: asleep(child.pid), 20)  # noqa: B023
+            assert wait_until(lambda: asleep(child.pid), 20)
             child.kill()
             child.join()
         a.close()
