@@ -311,7 +311,7 @@ static void test_handler(void)
     table = new_pair(true, CAP);
     nested = 0;
     cmp_look_fn before = cmp_wait_look(look_and_get);
-    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(300)), -EINTR);
+    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(20000)), -EINTR);
     cmp_wait_look(before);
     CHECK(nested >= 3);
     put_number(1);
@@ -810,6 +810,56 @@ static void test_bell(void)
     close_with_bell(p);
 }
 
+/* Who puts stands still at his byte, with the lock, until `stage->count` says more.  */
+static void strike_late(void *arg)
+{
+    strike(arg);
+    store_seqcst(&stage->ready, 1);
+    while (load_seqcst(&stage->count) == 0)
+        usleep(1000);
+}
+
+static const struct cmp_bell late_bell = {NULL, strike_late, count_bytes, take_bytes};
+
+static void *put_late(void *arg)
+{
+    struct cmp_port port = table->a.out;
+    struct cmp_channel_end end = table->a;
+    (void)arg;
+    port.bell = &late_bell;
+    end.out = port;
+    CHECK_EQ(put_pattern(&end, 1, 8, CMP_FOREVER), 0);
+    return NULL;
+}
+
+/* Its message is taken meanwhile: the byte is there for nothing, and the next message brings
+   another one; who looks into the ring takes it away.  */
+static void test_bell_struck_late(void)
+{
+    for (int look = 0; look < 2; look++) {
+        pthread_t thread;
+        begin();
+        table = new_pair_with_bell();
+        CHECK_EQ(cmp_ring_poll(&table->b.in), 0);
+        CHECK_EQ(pthread_create(&thread, NULL, put_late, NULL), 0);
+        while (load_seqcst(&stage->ready) == 0)
+            usleep(1000);
+        CHECK_EQ(get_pattern(&table->b, 1, 8, CMP_FOREVER), 0);
+        CHECK_EQ(count_bytes(NULL), 1);
+        CHECK_EQ(cmp_ring_wait(&table->b.in, 0), -ETIMEDOUT); /* nor does this wait for him */
+        store_seqcst(&stage->count, 1);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        if (look == 1)
+            CHECK_EQ(cmp_ring_wait(&table->b.in, 0), -ETIMEDOUT);
+        CHECK_EQ(count_bytes(NULL), 1 - look);
+        CHECK_EQ(put_pattern(&table->a, 2, 8, 0), 0);
+        CHECK_EQ(count_bytes(NULL), 2 - look);
+        CHECK_EQ(get_pattern(&table->b, 2, 8, 0), 0);
+        CHECK_EQ(count_bytes(NULL), 0);
+        close_with_bell(table);
+    }
+}
+
 /* Several at both ends: nobody who waits for the descriptor alone waits in vain. */
 static void *put_or_select(void *arg)
 {
@@ -988,6 +1038,7 @@ int main(void)
     test_killed(NULL);
     test_killed("put");
     test_bell();
+    test_bell_struck_late();
     test_bell_of_many();
     test_forged_records();
     test_forged_positions();
