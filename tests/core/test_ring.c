@@ -586,7 +586,9 @@ static void test_travelling_end(void)
     table = new_pair(true, CAP);
 
     CHECK_EQ(put_pattern(&other->b, 1, 8, 0), 0);
+    cmp_object_hold(ref);
     CHECK_EQ(cmp_channel_put(&table->a, &out, 0), 0);
+    cmp_channel_close(&other->a);
     CHECK(!is_held(ref));
     cmp_sweep();
     CHECK(cmp_channel_has_peer(&other->b));
