@@ -504,7 +504,7 @@ static void relay(int a, int b)
     director_puts(1);
     kill_actor(first);
     if (is_empty())
-        director_puts(1); /* it was quicker */
+        director_puts(2); /* it was quicker; both are woken if it dies leaving the seat */
     if (!dead)
         lead_on(v);
     settle(is_empty);
