@@ -7,6 +7,7 @@ import io
 import math
 import os
 import selectors
+import sys
 import time
 from multiprocessing import connection as _std
 from multiprocessing import context, reduction, resource_sharer
@@ -18,7 +19,6 @@ __all__ = ["Client", "Listener", "Pipe", "wait"]
 __getattr__ = fallback(_std)
 
 Client, Listener = _std.Client, _std.Listener
-Pipe = _std.Pipe  # _NativePipe takes its place once everything has been run on it
 
 
 class _Private:
@@ -67,7 +67,7 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
         return _rebuild, (type(self), _Parcel(self), self._place())
 
 
-def _NativePipe(duplex=True):
+def Pipe(duplex=True):
     """Return the two ends of a pipe; unless it is duplex, the first one receives and the second one sends."""
     return _cmp.connections(PipeEnd, duplex)
 
@@ -97,7 +97,6 @@ class _Parcel:
 
 def _restored(cls, descriptor, place):
     try:
-        os.set_blocking(descriptor, False)
         end = _cmp.Connection.__new__(cls)
         end.__setstate__((*place, descriptor))
         return end
@@ -110,6 +109,27 @@ def _rebuild(cls, parcel, place):
     if isinstance(parcel, _Parcel):
         return parcel.open(cls, place)
     return _restored(cls, parcel.detach(), place)
+
+
+# ---- keys ----
+
+if sys.version_info < (3, 12):
+
+    def deliver_challenge(connection, authkey, digest_name="sha256"):
+        """Let the other side prove that it knows the key, by that digest; CPythons before 3.12 answer in MD5."""
+        import hmac  # slow to import
+
+        if not isinstance(authkey, bytes):
+            raise ValueError(f"authkey must be bytes, not {authkey!r}")
+        prefix = b"{%s}" % digest_name.encode("ascii")
+        challenge = prefix + os.urandom(40)
+        connection.send_bytes(_std.CHALLENGE + challenge)
+        answer = connection.recv_bytes(256)
+        right = prefix + hmac.digest(authkey, challenge, digest_name), hmac.digest(authkey, challenge, "md5")
+        if not any(hmac.compare_digest(answer, one) for one in right):
+            connection.send_bytes(_std.FAILURE)
+            raise context.AuthenticationError("the other side does not know the key")
+        connection.send_bytes(_std.WELCOME)
 
 
 # ---- waiting for several ----
@@ -134,7 +154,7 @@ def wait(object_list, timeout=None):
             full = {id(end) for end in ends if end._is_ready()}
             left = math.inf if deadline is None else max(deadline - time.monotonic(), 0)
             told = {id(key.fileobj) for key, _ in selector.select(0 if full else min(left, pause))}
-            in_vain = [end for end in ends if id(end) in told and not end._is_ready()]
+            in_vain = [end for end in ends if id(end) in told and not (end._is_ready() or end._has_handle())]
             ready = (told | full) - {id(end) for end in in_vain}
             if ready or left == 0:
                 return [one for one in objects if id(one) in ready]

@@ -11,7 +11,7 @@ sys.path[:0] = sys.argv[2:]
 from crew import arena_descriptor
 from cmp import connection
 
-Pipe = getattr(connection, "_NativePipe", connection.Pipe)
+Pipe = connection.Pipe
 SIGN = bytes(random.Random("a sign").randbytes(24))
 near, far = Pipe()
 near.send_bytes(SIGN)
