@@ -4,6 +4,7 @@ What an end of a pipe does is in the native type `_cmp.Connection`. Beside it ea
 message: it is readable when there is one, for select() and its like.
 """
 import io
+import math
 import os
 import selectors
 import sys
@@ -133,6 +134,10 @@ if sys.version_info < (3, 12):
 
 # ---- waiting for several ----
 
+# Seconds between two looks at what the descriptors do not tell: the message of a sender that was killed before it could
+# make its socket say so, see src/core/ring.h.
+_FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0
+
 
 def wait(object_list, timeout=None):
     """Return those of the connections, sockets, sentinels and descriptors that are ready, waiting for one at least."""
@@ -141,16 +146,18 @@ def wait(object_list, timeout=None):
     if not ends:
         return _std.wait(objects, timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_PAUSE
     with _std._WaitSelector() as selector:
         for one in objects:
             selector.register(one, selectors.EVENT_READ)  # asks for fileno(): from here on messages are seen there
         while True:
             full = {id(end) for end in ends if end._is_ready()}
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            told = {id(key.fileobj) for key, _ in selector.select(0 if full else left)}
+            left = math.inf if deadline is None else max(deadline - time.monotonic(), 0)
+            told = {id(key.fileobj) for key, _ in selector.select(0 if full else min(left, pause))}
             in_vain = [end for end in ends if id(end) in told and not (end._is_ready() or end._has_handle())]
             ready = (told | full) - {id(end) for end in in_vain}
             if ready or left == 0:
                 return [one for one in objects if id(one) in ready]
             for end in in_vain:
                 end.fileno()  # takes away what told so
+            pause = min(2 * pause, _LAST_PAUSE)

@@ -93,22 +93,46 @@ static struct cmp_port port_of(struct cmp_channel_end *end, const struct shape *
                              &end->peer, NULL};
 }
 
+/* A channel that is held for itself, whatever becomes of its ends. */
+struct grip {
+    cmp_ref ref; /* 0: of none */
+    struct cmp_channel *channel;
+    struct shape shape;
+};
+
+/* Hold the channel of an end, of which the caller has a hold: it names the channel meanwhile, as
+   a record would.  0; -EUCLEAN: it has none; or another -errno.  */
+static int grip(struct cmp_channel_end_cell *cell, struct grip *g)
+{
+    uint32_t bytes;
+    cmp_ref ref = load64_seqcst(&cell->channel);
+    g->ref = 0;
+    g->channel = cmp_object_linked_bytes(ref, CMP_TYPE_CHANNEL, &bytes);
+    if (g->channel == NULL || !read_shape(g->channel, bytes, &g->shape))
+        return -EUCLEAN;
+    int rc = cmp_object_arrive(&ref, 1);
+    if (rc < 0)
+        return rc == -ESTALE || rc == -EINVAL ? -EUCLEAN : rc;
+    g->ref = ref;
+    return 0;
+}
+
 /* The cell of an end, its hold being the caller's. */
 static int open_cell(struct cmp_channel_end_cell *cell, cmp_ref ref, struct cmp_channel_end *end)
 {
-    struct shape s;
+    struct grip g;
     uint32_t number = *(volatile uint32_t *)&cell->number;
-    cmp_ref channel = load64_seqcst(&cell->channel);
-    uint32_t bytes;
 
-    *end = (struct cmp_channel_end){.ref = ref};
-    end->channel = cmp_object_linked_bytes(channel, CMP_TYPE_CHANNEL, &bytes);
-    if (end->channel == NULL || number > 1 || !read_shape(end->channel, bytes, &s))
+    if (number > 1)
         return -EUCLEAN;
+    int rc = grip(cell, &g);
+    if (rc < 0)
+        return rc;
+    *end = (struct cmp_channel_end){.ref = ref, .channel_ref = g.ref, .channel = g.channel};
     cmp_peer_init(&end->peer, load64_relaxed(&end->channel->end[1 - number]),
                   &end->channel->closes);
-    end->out = port_of(end, &s, number);
-    end->in = port_of(end, &s, 1 - number);
+    end->out = port_of(end, &g.shape, number);
+    end->in = port_of(end, &g.shape, 1 - number);
     return 0;
 }
 
@@ -132,9 +156,11 @@ int cmp_channel_open(cmp_ref ref, struct cmp_channel_end *end)
     return rc;
 }
 
-/* All who wait in a channel look again.  The cell keeps its type, whatever becomes of it. */
+/* All who wait in a channel look again, which this process holds for that.  */
 static void rouse_all(struct cmp_channel *c, const struct shape *s)
 {
+    /* SYNC seq_cst: after the bit of the end, before the looks at who sleeps; pairs with
+       cmp_peer_look. */
     add_seqcst(&c->closes, 1);
     CMP_HOOK("peer.close.counted");
     for (uint32_t i = 0; i < s->n_rings; i++) {
@@ -151,38 +177,43 @@ void cmp_channel_close(struct cmp_channel_end *end)
     cmp_object_drop(end->ref);
     CMP_HOOK("peer.close.dropped");
     rouse_all(end->channel, &s);
+    cmp_object_drop(end->channel_ref);
 }
 
 /* ---- put -------------------------------------------------------------------------------------- */
 
-struct moved {
-    struct cmp_channel *channel; /* NULL: it is no end */
-    struct shape shape;
-};
-
-/* The channel of what is an end, before it is put: nobody can ask later.  */
-static void note_end(cmp_ref ref, struct moved *m)
+/* If it is an end, hold its channel before it is put: nobody can ask later.  0 or -errno.  */
+static int note_end(cmp_ref ref, struct grip *g)
 {
     struct cmp_channel_end_cell *cell = cmp_object_linked(ref, CMP_TYPE_END);
-    uint32_t bytes;
-    *m = (struct moved){0};
-    if (cell != NULL)
-        m->channel = cmp_object_linked_bytes(load64_seqcst(&cell->channel), CMP_TYPE_CHANNEL, &bytes);
-    if (m->channel != NULL && !read_shape(m->channel, bytes, &m->shape))
-        m->channel = NULL;
+    g->ref = 0;
+    if (cell == NULL || cmp_object_bytes(ref) == 0) /* not held: the put will say so */
+        return 0;
+    int rc = grip(cell, g);
+    return rc == -EUCLEAN ? 0 : rc; /* nobody can have that open */
+}
+
+static void forget_ends(const struct grip *moved, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (moved[i].ref != 0)
+            cmp_object_drop(moved[i].ref);
 }
 
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns)
 {
-    struct moved moved[CMP_RECORD_REFS];
+    struct grip moved[CMP_RECORD_REFS];
+    int n = 0, rc = 0;
 
-    for (int i = 0; i < m->n_refs && i < CMP_RECORD_REFS; i++)
-        note_end(m->refs[i], &moved[i]);
-    int rc = cmp_ring_put(&end->out, m, deadline_ns);
+    for (; rc == 0 && n < m->n_refs && n < CMP_RECORD_REFS; n++)
+        rc = note_end(m->refs[n], &moved[n]);
+    if (rc == 0)
+        rc = cmp_ring_put(&end->out, m, deadline_ns);
     CMP_HOOK("channel.put.done");
-    for (int i = 0; rc == 0 && i < m->n_refs; i++)
-        if (moved[i].channel != NULL)
+    for (int i = 0; rc == 0 && i < n; i++)
+        if (moved[i].ref != 0)
             rouse_all(moved[i].channel, &moved[i].shape);
+    forget_ends(moved, n);
     return rc;
 }
 

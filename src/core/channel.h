@@ -6,14 +6,15 @@
                closes  see peer.h
              Ring i has what end i puts; where there is one ring only, end 1 puts into it.
    Invariant a process has an end open as long as it holds that object; the channel lives as
-             long as one of its ends.
+             long as one of its ends.  Who has one open holds the channel too, until he has
+             told that it is closed: by then the channel may be nobody else's.
              Who gets waits for a message or for the end of the last holder of the other end: who
              puts, for room or for that.
    Ordering  as ring.h and peer.h.
    If a process dies
              making one: objects that the dead hold      channel.create.made, .linked
              with an end open: as if it had closed it
-             closing: see peer.h
+             closing: see peer.h; the channel is held by the dead alone
              having put an end into a record: the record holds it
                                                               channel.put.done
    Fork      the child has open what the parent has.  */
@@ -44,6 +45,7 @@ _Static_assert(sizeof(struct cmp_channel_end_cell) == 64, "shared layout");
 /* One end, as this process has it open.  Any thread may use it; it does not move.  */
 struct cmp_channel_end {
     cmp_ref ref;
+    cmp_ref channel_ref; /* held as well */
     struct cmp_channel *channel;
     struct cmp_peer peer; /* the other end */
     struct cmp_port in, out; /* ring NULL: it does not go that way */
@@ -54,7 +56,8 @@ struct cmp_channel_end {
 int cmp_channel_create(bool duplex, uint32_t cap, cmp_ref ends[2]);
 
 /* Use an end that this process holds, by a hold that is the caller's to give: create's, or
-   one that came with a record.  0, -EINVAL or -EUCLEAN.  */
+   one that came with a record.  0, -EINVAL or -EUCLEAN; -ENOMEM or another -errno: this process
+   cannot hold the channel.  */
 int cmp_channel_open(cmp_ref ref, struct cmp_channel_end *end);
 
 /* A reference has come in by other ways: cmp_object_take, and open.  */
@@ -63,7 +66,8 @@ int cmp_channel_take(cmp_ref ref, struct cmp_channel_end *end);
 /* Give that hold up, and wake who waits on the other end.  No thread may use it any more.  */
 void cmp_channel_close(struct cmp_channel_end *end);
 
-/* As cmp_ring_put, which see; and tell who waits if ends were among what was put.  */
+/* As cmp_ring_put, which see; and tell who waits if ends were among what was put.  One that is
+   open: hold it once more before, and close it after.  */
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns);
 
 /* Whether somebody has the other end.  */

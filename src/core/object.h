@@ -119,7 +119,8 @@ int cmp_object_leave(const cmp_ref *refs, int n, cmp_ref *as_named);
 /* The record was committed: those holds have ended.  */
 void cmp_object_left(const cmp_ref *refs, int n);
 
-/* Hold each once that a record names, which is not taken out yet.  0; or none is held:
+/* Hold each once that a record names, which is not taken out yet; or that is linked in what this
+   process holds.  0; or none is held:
    -ESTALE, -EINVAL: one of them is no living object (the record is damaged, or was forged);
    -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
 int cmp_object_arrive(const cmp_ref *named, int n);

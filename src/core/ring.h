@@ -66,7 +66,9 @@ _Static_assert(sizeof(struct cmp_ring) == 448, "shared layout");
    once the ring is polled.  Whoever puts and whoever gets must have it then.
    From the beginning one byte must be there.  Then, if the ring is polled and not empty,
    there is at least one, but for the message of one who was killed between its commit and
-   its byte: the next message brings that.  Where it is empty there is none,
+   its byte: the next message brings that; so who waits for descriptors looks at the ring too,
+   now and then.  (With the byte before the commit, the same death would leave a byte and no
+   message, and who believes it would sleep in a get.)  Where it is empty there is none,
    but for what one has left who was killed, or stopped for long, at his byte: until the next
    time that it becomes empty or, for the latter, that somebody finds it so by cmp_ring_wait.
    Whenever it has become empty, the next message brings a byte, for watchers of edges.
