@@ -16,6 +16,7 @@
              closing: see peer.h
              having put an end into a record: the record holds it
                                                               channel.put.done
+             dropping one that came: as if it had closed it       channel.drop.dropped
    Fork      the child has open what the parent has.  */
 #ifndef CMP_CHANNEL_H
 #define CMP_CHANNEL_H

@@ -603,6 +603,128 @@ static void test_travelling_end(void)
     check();
 }
 
+/* An end is there as long as somebody can still get the record that it is in, at however many
+   removes, and is gone as soon as nobody can: the sweep comes later.  */
+static void test_end_that_nobody_can_get(void)
+{
+    struct pair *other = new_pair(true, CAP), *outer = new_pair(false, CAP), *inner = new_pair(true, CAP);
+    cmp_ref end = other->a.ref, reader = inner->b.ref;
+    struct cmp_outgoing out = {.refs = &end, .n_refs = 1}, out_reader = {.refs = &reader, .n_refs = 1};
+
+    CHECK_EQ(cmp_channel_put(&inner->a, &out, 0), 0);         /* read by inner->b */
+    CHECK_EQ(cmp_channel_put(&outer->b, &out_reader, 0), 0); /* which is read by outer->a */
+    cmp_channel_close(&inner->a);
+    cmp_channel_close(&outer->b);
+    cmp_sweep();
+    CHECK(cmp_channel_has_peer(&other->b));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, after_ms(30)), -ETIMEDOUT);
+    cmp_channel_close(&outer->a);
+    CHECK(lives(end));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, CMP_FOREVER), -EPIPE);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end) && !lives(reader));
+    check();
+    free(other);
+    free(outer);
+    free(inner);
+}
+
+/* Who has only the writing end of the pipe that it is in will not get it.  */
+static void test_end_without_a_reader(void)
+{
+    struct pair *other = new_pair(true, CAP), *p = new_pair(true, CAP);
+    cmp_ref end = other->a.ref;
+    struct cmp_outgoing out = {.refs = &end, .n_refs = 1};
+
+    CHECK_EQ(cmp_channel_put(&p->a, &out, 0), 0);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->b);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->a);
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end));
+    check();
+    free(other);
+    free(p);
+}
+
+/* Two ends, each in the records that the other one would read.  */
+static void test_ends_in_each_other(void)
+{
+    struct pair *x = new_pair(true, CAP), *y = new_pair(true, CAP), *other = new_pair(true, CAP);
+    cmp_ref x_b = x->b.ref, y_b = y->b.ref, end = other->a.ref;
+    struct cmp_outgoing out[] = {{.refs = &y_b, .n_refs = 1}, {.refs = &x_b, .n_refs = 1},
+                                 {.refs = &end, .n_refs = 1}};
+
+    CHECK_EQ(cmp_channel_put(&x->a, &out[2], 0), 0); /* read by x_b */
+    CHECK_EQ(cmp_channel_put(&x->a, &out[0], 0), 0); /* with y_b, by x_b */
+    CHECK(cmp_channel_has_peer(&other->b));
+    CHECK_EQ(cmp_channel_put(&y->a, &out[1], 0), 0); /* which is read by y_b */
+    CHECK(!cmp_channel_has_peer(&other->b));
+    CHECK(!cmp_channel_has_peer(&x->a) && !cmp_channel_has_peer(&y->a));
+    cmp_channel_close(&x->a);
+    cmp_channel_close(&y->a);
+    cmp_sweep();
+    CHECK(!lives(x_b) && !lives(y_b) && !lives(end));
+    check();
+    cmp_channel_close(&other->b);
+    free(x);
+    free(y);
+    free(other);
+}
+
+/* More removes than are looked at: then it is said to be there.  */
+static void test_end_at_many_removes(void)
+{
+    enum { N = 40 };
+    struct pair *other = new_pair(true, CAP), *chain[N];
+    cmp_ref end = other->a.ref;
+
+    for (int i = 0; i < N; i++) {
+        struct cmp_outgoing out = {.refs = &end, .n_refs = 1};
+        chain[i] = new_pair(false, CAP);
+        CHECK_EQ(cmp_channel_put(&chain[i]->b, &out, 0), 0);
+        cmp_channel_close(&chain[i]->b);
+        CHECK(cmp_channel_has_peer(&other->b));
+        end = chain[i]->a.ref;
+    }
+    cmp_channel_close(&chain[N - 1]->a);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_sweep();
+    CHECK(!cmp_channel_has_peer(&other->b)); /* its object is freed */
+    cmp_channel_close(&other->b);
+    for (int i = 0; i < N; i++)
+        free(chain[i]);
+    free(other);
+    check();
+}
+
+/* Whoever waits is told when holds end that were no connection's, such as a message's.  */
+static void *drop_soon(void *arg)
+{
+    cmp_ref refs[2] = {make_object(), *(cmp_ref *)arg};
+    sleep_ms(50);
+    cmp_channel_drop(refs, 2);
+    CHECK(!is_held(refs[0]) && !is_held(refs[1]));
+    return NULL;
+}
+
+static void test_dropped_end(void)
+{
+    struct pair *p = new_pair(true, CAP);
+    pthread_t thread;
+
+    CHECK_EQ(pthread_create(&thread, NULL, drop_soon, &p->a.ref), 0);
+    CHECK_EQ(get_pattern(&p->b, 0, 0, CMP_FOREVER), -EPIPE);
+    pthread_join(thread, NULL);
+    cmp_channel_close(&p->b);
+    free(p);
+    check();
+}
+
 /* ---- the end of the other end --------------------------------------------------------------------- */
 
 static void test_closed(void)
@@ -942,6 +1064,11 @@ int main(void)
     test_own_block();
     test_dead_sender();
     test_travelling_end();
+    test_end_that_nobody_can_get();
+    test_end_without_a_reader();
+    test_ends_in_each_other();
+    test_end_at_many_removes();
+    test_dropped_end();
     test_closed();
     test_closed_meanwhile();
     test_killed(NULL);
