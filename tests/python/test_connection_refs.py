@@ -104,7 +104,7 @@ def test_many_in_one_message_and_each_once(pipe):
         churn(300)
         first, second, _ = b.recv()
         assert [value.value for value in first] == list(range(number))
-        assert all(x is y for x, y in zip(first, reversed(second)))
+        assert all(x is y for x, y in zip(first, reversed(second), strict=True))
 
 
 def test_large_messages_and_a_full_ring(pipe):
