@@ -6,6 +6,7 @@ message: it is readable when there is one, for select() and its like.
 import io
 import os
 import selectors
+import sys
 import time
 from multiprocessing import connection as _std
 from multiprocessing import context, reduction, resource_sharer
@@ -17,7 +18,6 @@ __all__ = ["Client", "Listener", "Pipe", "wait"]
 __getattr__ = fallback(_std)
 
 Client, Listener = _std.Client, _std.Listener
-Pipe = _std.Pipe  # _NativePipe takes its place once everything has been run on it
 
 
 class _Private:
@@ -67,7 +67,7 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
         return _rebuild, (type(self), reduction.DupFd(self._fd) if is_held else _Parcel(self), place)
 
 
-def _NativePipe(duplex=True):
+def Pipe(duplex=True):
     """Return the two ends of a pipe; unless it is duplex, the first one receives and the second one sends."""
     return _cmp.connections(PipeEnd, duplex)
 
@@ -97,12 +97,32 @@ def _rebuild(cls, descriptor, place):
     end.__setstate__((*place, -1))  # holds it, before the sender gives it up for having sent the descriptor
     fd = descriptor.detach()
     try:
-        os.set_blocking(fd, False)
         end._take_fd(fd)
     except BaseException:
         os.close(fd)
         raise
     return end
+
+
+# ---- keys ----
+
+if sys.version_info < (3, 12):
+
+    def deliver_challenge(connection, authkey, digest_name="sha256"):
+        """Let the other side prove that it knows the key, by that digest; CPythons before 3.12 answer in MD5."""
+        import hmac  # slow to import
+
+        if not isinstance(authkey, bytes):
+            raise ValueError(f"authkey must be bytes, not {authkey!r}")
+        prefix = b"{%s}" % digest_name.encode("ascii")
+        challenge = prefix + os.urandom(40)
+        connection.send_bytes(_std.CHALLENGE + challenge)
+        answer = connection.recv_bytes(256)
+        right = prefix + hmac.digest(authkey, challenge, digest_name), hmac.digest(authkey, challenge, "md5")
+        if not any(hmac.compare_digest(answer, one) for one in right):
+            connection.send_bytes(_std.FAILURE)
+            raise context.AuthenticationError("the other side does not know the key")
+        connection.send_bytes(_std.WELCOME)
 
 
 # ---- waiting for several ----
@@ -122,7 +142,7 @@ def wait(object_list, timeout=None):
             full = {id(end) for end in ends if end._is_ready()}
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             told = {id(key.fileobj) for key, _ in selector.select(0 if full else left)}
-            in_vain = [end for end in ends if id(end) in told and not end._is_ready()]
+            in_vain = [end for end in ends if id(end) in told and not (end._is_ready() or end._has_handle())]
             ready = (told | full) - {id(end) for end in in_vain}
             if ready or left == 0:
                 return [one for one in objects if id(one) in ready]

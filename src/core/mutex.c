@@ -50,15 +50,12 @@ void cmp_mutex_doubt(struct cmp_mutex *m, uint32_t seen)
 {
     uint64_t holder = load64_relaxed(&m->holder);
     uint32_t code = (uint32_t)(holder >> 32);
-    struct cmp_look look = CMP_LOOK_INIT;
-    bool known;
 
     if ((uint32_t)holder != (seen & CMP_TID_MASK) || code == 0 ||
         code == load_relaxed(&cmp_me_code))
         return;
-    if (cmp_owner_confirm(&look, code, &known, 0) != CMP_END_NOT_YET)
+    if (cmp_owner_has_ended(code))
         cas_strong(&m->node.word, &seen, CMP_OWNER_DIED | CMP_WAITERS);
-    cmp_look_close(&look);
 }
 
 static bool looks_free(const void *arg)

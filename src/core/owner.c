@@ -369,6 +369,15 @@ enum cmp_end cmp_owner_confirm(struct cmp_look *look, uint32_t code, bool *known
     return CMP_END_ENDED; /* reaped: a sweep confirmed it */
 }
 
+bool cmp_owner_has_ended(uint32_t code)
+{
+    struct cmp_look look = CMP_LOOK_INIT;
+    bool known;
+    enum cmp_end end = cmp_owner_confirm(&look, code, &known, 0);
+    cmp_look_close(&look);
+    return end != CMP_END_NOT_YET;
+}
+
 bool cmp_owner_left_in_order(uint32_t code)
 {
     struct cmp_slot *s = slot_of(code);

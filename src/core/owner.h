@@ -160,6 +160,9 @@ void cmp_owner_relay(uint32_t code, unsigned int node);
 enum cmp_end cmp_owner_confirm(struct cmp_look *look, uint32_t code, bool *known,
                                int64_t deadline_ns);
 
+/* The same without waiting, once.  */
+bool cmp_owner_has_ended(uint32_t code);
+
 /* Whether its end was orderly (exit functions, exec), or nobody can tell any
    more.  Ask after cmp_owner_confirm said so.  */
 bool cmp_owner_left_in_order(uint32_t code);

@@ -23,28 +23,19 @@ enum holder {
     WATCHED,
 };
 
-static bool confirmed(uint32_t code)
-{
-    struct cmp_look look = CMP_LOOK_INIT;
-    bool known;
-    enum cmp_end end = cmp_owner_confirm(&look, code, &known, 0);
-    cmp_look_close(&look);
-    return end != CMP_END_NOT_YET;
-}
-
 static enum holder ask_process(const struct cmp_peer *p, uint32_t code, bool doubt,
                                struct cmp_peer_watch *watch)
 {
     uint32_t word;
     switch (cmp_owner_hint(code, node_of(p), &word)) {
     case CMP_HINT_ALIVE:
-        if (doubt && confirmed(code))
+        if (doubt && cmp_owner_has_ended(code))
             return NOBODY;
         watch->code = code;
         watch->hold = (struct cmp_watch){cmp_owner_hold(code, node_of(p)), word};
         return WATCHED;
     case CMP_HINT_ORPHANED:
-        if (confirmed(code))
+        if (cmp_owner_has_ended(code))
             return NOBODY;
         watch->limit_ns = CMP_ORPHAN_NS;
         return UNWATCHED;

@@ -259,6 +259,33 @@ int cmp_ring_put(const struct cmp_port *p, const struct cmp_outgoing *m, int64_t
     return put_prepared(&op, deadline_ns);
 }
 
+uint64_t cmp_ring_end(const struct cmp_port *p)
+{
+    return load64_seqcst(&p->ring->put.at);
+}
+
+struct wait_got {
+    struct cmp_ring *ring;
+    uint64_t end;
+};
+
+static bool is_got(void *arg)
+{
+    struct wait_got *op = arg;
+    return load64_seqcst(&op->ring->get.at) >= op->end;
+}
+
+int cmp_ring_wait_got(const struct cmp_port *p, uint64_t end, int64_t deadline_ns)
+{
+    struct cmp_ring *r = p->ring;
+    struct wait_got op = {r, end};
+    struct cmp_turn turn = {
+        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .peer = p->peer,
+        .spin = &spin_put,
+    };
+    return cmp_turn_take(&turn, deadline_ns);
+}
+
 /* ---- get ------------------------------------------------------------------------------------- */
 
 struct get {

@@ -94,9 +94,7 @@ struct attempt {
 /* Whether the process of that code has certainly ended: one look.  */
 static bool holder_ended(struct attempt *a, uint32_t code)
 {
-    struct cmp_look look = CMP_LOOK_INIT;
     uint32_t node = a->sem->node, value;
-    bool known;
 
     enum cmp_hint hint = cmp_owner_hint(code, node, &value);
     if (hint == CMP_HINT_ALIVE && !a->nap.slice_over)
@@ -106,10 +104,9 @@ static bool holder_ended(struct attempt *a, uint32_t code)
         cmp_owner_relay(code, node);
         a->relayed = code;
     }
-    enum cmp_end end = cmp_owner_confirm(&look, code, &known, 0);
-    cmp_look_close(&look);
-    a->dying |= dead && end == CMP_END_NOT_YET;
-    return end != CMP_END_NOT_YET;
+    bool ended = cmp_owner_has_ended(code);
+    a->dying |= dead && !ended;
+    return ended;
 }
 
 /* Take a permit that a dead process held by `with`.  0, -EAGAIN or -EUCLEAN.  */

@@ -39,15 +39,6 @@ void cmp_vigil_guard(struct cmp_vigil *v, cmp_word *word, uint32_t expected)
     add_word(v, word, expected, false);
 }
 
-static bool confirmed(uint32_t code)
-{
-    struct cmp_look look = CMP_LOOK_INIT;
-    bool known;
-    enum cmp_end end = cmp_owner_confirm(&look, code, &known, 0);
-    cmp_look_close(&look);
-    return end != CMP_END_NOT_YET;
-}
-
 /* What its words say is proof here: its threads are gone, or will be before they have
    run another instruction of the operation in which they were; whatever they still
    store is a CAS on a word that names them.  */
@@ -57,7 +48,7 @@ static bool ended(uint32_t code, uint32_t node, bool doubt, uint32_t *word, bool
     *has_word = hint == CMP_HINT_ALIVE;
     if (hint == CMP_HINT_DEAD || hint == CMP_HINT_GONE)
         return true;
-    return (!*has_word || doubt) && confirmed(code);
+    return (!*has_word || doubt) && cmp_owner_has_ended(code);
 }
 
 bool cmp_peer_ended(uint32_t code, uint32_t node)

@@ -4,7 +4,8 @@
      single   kill the victim at each of its points
      double   and, for each of these, a second actor at each of its points
      -s N     take every N-th point (of the first victim, and of the second)
-     -w N     take steps N times as wide as the scenarios say
+     -t N     be done in about N seconds: every scenario has its share, in which its points are
+              tried from coarse steps to fine ones, as far as it goes
      -n N     workers, each with a processor of its own
      -l MS    what takes longer is a hang                      -m N  findings per scenario
      -k K -o SECOND -j J   this one trial only, told in full   -q    only what fails
@@ -20,17 +21,20 @@
 
 #define MAX_SCENARIOS 512
 #define TRIAL_SECONDS 40
+#define COARSEST 32 /* times the step of a scenario */
 
 static const struct scenario *scenarios[MAX_SCENARIOS];
 static int n_scenarios;
 
 static struct {
     bool twice, quiet, one;
-    long step, wider, k, j;
+    long step, seconds, k, j;
     int second, n_workers;
     char **names;
     int n_names;
-} want = {.step = 0, .wider = 1, .n_workers = 0, .second = -1};
+} want = {.second = -1};
+
+static int64_t begun_ns, share_until_ns; /* of all; of this worker's scenario */
 
 static struct {
     cmp_word next, n_played;
@@ -115,7 +119,7 @@ static void try_once(const struct scenario *s, long k, int second, long j)
 /* ---- all trials of a scenario ------------------------------------------------------- */
 
 struct tally {
-    long points, trials, kills, hangs, violations;
+    long points, every, trials, kills, hangs, violations;
     long strays; /* from the trail */
     char *text;
     size_t length;
@@ -216,27 +220,38 @@ static long step_of(const struct scenario *s)
         return 1;
     if (want.step > 0)
         return want.step;
-    return (s->step > 0 ? s->step : 1) * want.wider;
+    return s->step > 0 ? s->step : 1;
+}
+
+/* From the first point on, so many on each time, to the end of the victim: there t->points is.  */
+static void explore_from(const struct scenario *s, struct tally *t, long first, long step, long fine)
+{
+    for (long k = first; k < t->points && !too_many(t); k += step) {
+        if (first > 0 && want.seconds > 0 && cmp_now_ns() > share_until_ns)
+            return;
+        if (want.twice || s->flags & IN_STEP)
+            explore_second(s, t, k, s->flags & IN_STEP || want.step > 0 ? fine : 1);
+        else
+            try_on_trail(s, t, k, -1, 0);
+        if (verdict->victim_ended && !(trails[0].known && k < trails[0].n))
+            t->points = k;
+    }
+    t->every = fine;
 }
 
 static void explore_all(const struct scenario *s, struct tally *t)
 {
-    long k, step = step_of(s);
+    long step = step_of(s), coarsest = want.seconds > 0 ? step * COARSEST : step;
     if (!options.hooked && !(s->flags & OWN_WAY))
         record(s, t, 0, 0, -1);
-    for (k = 0; k < MAX_POINTS && !too_many(t); k += step) {
-        if (want.twice || s->flags & IN_STEP)
-            explore_second(s, t, k, s->flags & IN_STEP || want.step > 0 ? step : 1);
-        else
-            try_on_trail(s, t, k, -1, 0);
-        if (verdict->victim_ended && !(trails[0].known && k < trails[0].n))
-            break;
-    }
-    t->points = k;
-    if (k >= MAX_POINTS) {
+    t->points = MAX_POINTS;
+    explore_from(s, t, 0, coarsest, coarsest);
+    if (t->points >= MAX_POINTS && !too_many(t)) {
         fprintf(t->out, "  its victim never ended\n");
         t->hangs++;
     }
+    for (long fine = coarsest / 2; fine >= step; fine /= 2)
+        explore_from(s, t, fine, 2 * fine, fine);
 }
 
 static void explore(const struct scenario *s, struct tally *t)
@@ -261,10 +276,9 @@ static void report(const struct scenario *s, const struct tally *t, double secon
     add_seqcst(&total->n_played, 1);
     if (want.quiet && !bad)
         return;
-    long step = step_of(s);
     char every[40] = "";
-    if (step > 1)
-        snprintf(every, sizeof every, " (every %ld)", step);
+    if (t->every > 1)
+        snprintf(every, sizeof every, " (every %ld)", t->every);
     char strays[40] = "";
     if (t->strays > 0)
         snprintf(strays, sizeof strays, " (%ld strayed)", t->strays);
@@ -288,6 +302,16 @@ static bool is_wanted(const struct scenario *s)
 
 /* ---- workers ------------------------------------------------------------------------ */
 
+/* What is left of the time, divided among the scenarios from the i-th on.  */
+static void take_share(uint32_t i)
+{
+    int64_t now_ns = cmp_now_ns(), left_ns = begun_ns + want.seconds * INT64_C(1000000000) - now_ns;
+    int n = 0;
+    for (; i < (uint32_t)n_scenarios; i++)
+        n += is_wanted(scenarios[i]);
+    share_until_ns = now_ns + left_ns / n * (n < want.n_workers ? n : want.n_workers);
+}
+
 static void work(void)
 {
     struct sigaction on = {.sa_handler = on_alarm};
@@ -301,6 +325,7 @@ static void work(void)
         struct tally t = {0};
         if (!is_wanted(scenarios[i]))
             continue;
+        take_share(i);
         t.out = open_memstream(&t.text, &t.length);
         int64_t begin = cmp_now_ns();
         explore(scenarios[i], &t);
@@ -392,10 +417,10 @@ static void read_options(int argc, char **argv)
     int c;
     options.limit_ms = 3000;
     options.max_findings = 5;
-    while ((c = getopt(argc, argv, "s:w:n:l:m:k:o:j:H:q")) != -1) {
+    while ((c = getopt(argc, argv, "s:t:n:l:m:k:o:j:H:q")) != -1) {
         switch (c) {
         case 's': want.step = atol(optarg); break;
-        case 'w': want.wider = atol(optarg); break;
+        case 't': want.seconds = atol(optarg); break;
         case 'n': want.n_workers = atoi(optarg); break;
         case 'l': options.limit_ms = atoi(optarg); break;
         case 'm': options.max_findings = atoi(optarg); break;
@@ -423,7 +448,10 @@ int main(int argc, char **argv)
     total = shared_memory(sizeof *total);
     tracer_init();
     sched_getaffinity(0, sizeof cpus, &cpus);
-    int failed = run_workers(want.n_workers > 0 ? want.n_workers : CPU_COUNT(&cpus));
+    begun_ns = cmp_now_ns();
+    if (want.n_workers <= 0)
+        want.n_workers = CPU_COUNT(&cpus);
+    int failed = run_workers(want.n_workers);
     uint32_t played = load_seqcst(&total->n_played);
     printf("%u scenarios, %llu trials, %llu kills, %llu hangs, %llu violations\n", played,
            (unsigned long long)load64_seqcst(&total->trials), (unsigned long long)load64_seqcst(&total->kills),

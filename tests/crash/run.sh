@@ -4,14 +4,15 @@
 #   usage: tests/crash/run.sh crash|full|steps|hooks|pairs|square|seeds [PART OF A NAME]...
 # crash: steps, hooks, pairs of hooks, seeds.  full: also every pair of instructions, in
 # steps of SQUARE_STEP (default 3).  For seeds, the names are those of files in seeds/.
-# CC (default gcc), CFLAGS, JOBS (workers) and WIDER (steps so many times as wide) and SEEDS
-# (parts of names, where none are given) are taken from the environment.
+# CC (default gcc), CFLAGS, JOBS (workers), SEEDS (parts of names, where none are given) and TIME
+# are taken from the environment.  TIME: so many seconds for instructions, and for pairs of hooks,
+# see -t in main.c; default: as long as all of them take.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 mode=${1:-crash}
 [ $# -gt 0 ] && shift
-: "${CC:=gcc}" "${CFLAGS:=-O2 -g}" "${JOBS:=0}" "${SQUARE_STEP:=3}" "${WIDER:=1}" "${SEEDS:=}"
+: "${CC:=gcc}" "${CFLAGS:=-O2 -g}" "${JOBS:=0}" "${SQUARE_STEP:=3}" "${TIME:=0}" "${SEEDS:=}"
 out=build/crash
 flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $CFLAGS"
 failed=
@@ -59,7 +60,7 @@ run()
 
 steps()
 {
-    run "killed at every instruction" "$out/plain/crash" -n "$JOBS" -w "$WIDER" single "$@"
+    run "killed at every instruction" "$out/plain/crash" -n "$JOBS" -t "$TIME" single "$@"
 }
 
 hooks()
@@ -69,7 +70,7 @@ hooks()
 
 pairs()
 {
-    run "two killed, at every pair of hooks" "$out/hooked/crash" -n "$JOBS" -H "$out/hooks.txt" double "$@"
+    run "two killed, at every pair of hooks" "$out/hooked/crash" -n "$JOBS" -t "$TIME" -H "$out/hooks.txt" double "$@"
 }
 
 square()

@@ -1,6 +1,7 @@
 """Connections: what they do, next to the standard library's; sizes, errors, kinds of messages."""
 import array
 import gc
+import hmac
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -11,15 +12,16 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crew import asleep, n_threads, open_descriptors
 
 import cmp
-from cmp import connection
+from cmp import connection, reduction
 from conftest import wait_until
 
-PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection._NativePipe}
+PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection.Pipe}
 LARGEST = (1 << 16) // 4 - 8  # of a message that is in a ring as a whole
 SIZES = [0, 1, 2, 7, 8, 9, 127, 128, 129, LARGEST - 1, LARGEST, LARGEST + 1, 1 << 16, (1 << 16) + 1, (1 << 20) + 3]
 
@@ -42,7 +44,7 @@ def one_way(request):
 
 @pytest.fixture
 def native():
-    ends = connection._NativePipe()
+    ends = connection.Pipe()
     yield ends
     for end in ends:
         end.close()
@@ -312,9 +314,9 @@ def test_many_messages_are_sent_before_one_is_received():
         for make in PIPES.values():
             a, b = make()
             data, n = bytes(size), 0
-            done = threading.Event()
+            done, looked = threading.Event(), threading.Event()
 
-            def send(a=a, data=data, counts=counts, done=done):
+            def send(a=a, data=data, counts=counts, done=done, looked=looked):
                 n = 0
                 try:
                     while n < 400:
@@ -324,9 +326,11 @@ def test_many_messages_are_sent_before_one_is_received():
                 except OSError:
                     pass
                 done.set()
+                looked.wait(60)  # it is there to be looked at until then
             counts.append(0)
             thread = in_background(send)
             assert wait_until(lambda: done.is_set() or asleep(os.getpid(), thread.native_id), 20)  # noqa: B023
+            looked.set()
             n = counts[-1]
             b.close()
             thread.join()
@@ -335,20 +339,41 @@ def test_many_messages_are_sent_before_one_is_received():
         assert counts[1] >= counts[0], (size, counts)
 
 
-def test_large_messages_are_not_sent_far_ahead(native):
+@pytest.mark.parametrize("size, most", [(2 << 20, 4), ((2 << 20) + 1, 0), (8 << 20, 0)])
+def test_large_messages_are_not_sent_far_ahead(native, size, most):
     a, b = native
     sent = []
 
     def send():
-        for i in range(30):
-            a.send_bytes(bytes([i]) * (8 << 20))
+        for i in range(20):
+            a.send_bytes(bytes([i]) * size)
             sent.append(i)
     thread = in_background(send)
     assert wait_until(lambda: asleep(os.getpid(), thread.native_id), 20)
-    assert len(sent) <= 4
-    for i in range(30):
-        assert b.recv_bytes() == bytes([i]) * (8 << 20)
+    assert len(sent) <= most
+    for i in range(20):
+        assert b.recv_bytes() == bytes([i]) * size
     thread.join()
+
+
+def test_a_large_message_whose_receiver_goes_is_not_sent(native):
+    a, b = native
+    outcome = []
+
+    def send():
+        with pytest.raises(BrokenPipeError) as raised:
+            a.send_bytes(bytes(8 << 20))
+        outcome.append(raised.type)
+    a.send("before")
+    sender = in_background(send)
+    assert wait_until(lambda: asleep(os.getpid(), sender.native_id), 20)
+    assert b.recv() == "before"
+    b.close()
+    sender.join()
+    assert outcome == [BrokenPipeError]
+    with pytest.raises(BrokenPipeError):
+        a.send("after")
+    assert cmp.check() == []
 
 
 def test_dumps_and_loads_of_ones_own(native):
@@ -411,7 +436,7 @@ def test_many_buffers(native):
 def test_ten_thousand_pipes():
     def make(n):
         for _ in range(n):
-            a, b = connection._NativePipe()
+            a, b = connection.Pipe()
             a.send(1)
             assert b.recv() == 1
             a.close()
@@ -425,7 +450,7 @@ def test_ten_thousand_pipes():
 
 def test_dropped_pipes_are_closed():
     fds = open_descriptors()
-    a, b = connection._NativePipe()
+    a, b = connection.Pipe()
     b.send(1)
     del a
     gc.collect()
@@ -500,3 +525,44 @@ def test_signals(native, what):
     assert (n > 100) == (what == "send")
     a.send("goes on")
     assert b.recv() == "goes on"
+
+
+def answer_as_newer_ones(conn, key):
+    challenge = conn.recv_bytes()[len(b"#CHALLENGE#") :]
+    prefix = challenge[: challenge.index(b"}") + 1]
+    conn.send_bytes(prefix + hmac.digest(key, challenge, prefix[1:-1].decode()))
+    if conn.recv_bytes() != b"#WELCOME#":
+        raise multiprocessing.AuthenticationError
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha3_384"])
+@pytest.mark.parametrize("answer", [multiprocessing.connection.answer_challenge, answer_as_newer_ones])
+def test_a_challenge_is_answered_by_old_and_new(native, answer, digest):
+    a, b = native
+    with ThreadPoolExecutor(1) as pool:
+        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
+        answer(b, b"a key")
+        assert delivered.result() is None
+        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
+        with pytest.raises(multiprocessing.AuthenticationError):
+            answer(b, b"another")
+        with pytest.raises(multiprocessing.AuthenticationError):
+            delivered.result()
+
+
+def test_descriptors_of_send_handle_go_beside_the_messages(pipe):
+    a, b = pipe
+    ours, theirs = os.pipe()
+    b.fileno()  # from here on each message is told of in the socket too
+    for n in range(3):
+        reduction.send_handle(a, theirs, os.getpid())
+        assert connection.wait([b], 20) == [b]
+        got = reduction.recv_handle(b)
+        os.write(got, b"%d" % n)
+        os.close(got)
+        assert os.read(ours, 10) == b"%d" % n
+        assert connection.wait([b], 0) == []
+        a.send(n)
+        assert connection.wait([b], 20) == [b] and b.recv() == n
+    os.close(ours)
+    os.close(theirs)

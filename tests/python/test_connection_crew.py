@@ -22,7 +22,7 @@ from conftest import wait_until
 
 @pytest.fixture
 def pipe():
-    ends = connection._NativePipe()
+    ends = connection.Pipe()
     yield ends
     for end in ends:
         end.close()
@@ -66,7 +66,7 @@ def send_and_leave(end, size):
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_what_was_sent_stays_when_the_sender_has_left(ctx, size):
-    a, b = connection._NativePipe(False)
+    a, b = connection.Pipe(False)
     with running(ctx, send_and_leave, b, size) as child:
         b.close()
         child.join()
@@ -132,7 +132,7 @@ def send_many_and_stop(end, first, n):
 def test_many_processes_at_both_ends(pipe):
     ctx = cmp.get_context("fork")
     a, b = pipe
-    told, told_w = connection._NativePipe(False)
+    told, told_w = connection.Pipe(False)
 
     def receive():
         close_others_but(b, told_w)
@@ -183,7 +183,7 @@ def send_for_ever(end):
 
 def test_a_killed_sender_leaves_whole_messages():
     for i in range(15):
-        a, b = connection._NativePipe(False)
+        a, b = connection.Pipe(False)
         with running(cmp.get_context("fork"), send_for_ever, b) as child:
             b.close()
             wanted = 1
@@ -424,7 +424,7 @@ def receive_end_and_answer(end):
         assert other.recv() == "thanks"
 
 
-@pytest.mark.parametrize("by", [connection._NativePipe, multiprocessing.Pipe])
+@pytest.mark.parametrize("by", [connection.Pipe, multiprocessing.Pipe])
 def test_an_end_goes_through_a_pipe(ctx, pipe, by):
     a, b = pipe
     near, far = by()
@@ -444,7 +444,7 @@ def test_an_end_goes_through_a_pipe(ctx, pipe, by):
 
 def test_an_end_goes_to_its_own_process(pipe):
     a, b = pipe
-    near, far = connection._NativePipe()
+    near, far = connection.Pipe()
     near.send(b)
     b.close()
     fds = open_descriptors()
@@ -479,7 +479,7 @@ def test_a_lock_goes_through_a_pipe(ctx, pipe):
 
 def test_descriptors_are_closed(ctx):
     def once():
-        a, b = connection._NativePipe()
+        a, b = connection.Pipe()
         with running(ctx, echo, b):
             b.close()
             a.send(1)
@@ -515,7 +515,7 @@ def close_and_count(end, told):
 def test_a_fork_while_another_thread_receives(pipe):
     """The child closes its copy for good, though a thread that it has not was using it."""
     a, b = pipe
-    told, told_w = connection._NativePipe(False)
+    told, told_w = connection.Pipe(False)
     got = []
     thread = threading.Thread(target=lambda: got.append(b.recv()))
     thread.start()

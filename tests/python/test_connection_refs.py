@@ -19,7 +19,7 @@ CARGO = 29  # references that fit in a record, see way.h
 
 @pytest.fixture
 def pipe():
-    ends = connection._NativePipe()
+    ends = connection.Pipe()
     yield ends
     for end in ends:
         end.close()
@@ -193,7 +193,7 @@ class SendsWhilePickled:
 
 def test_a_message_is_sent_while_another_is_pickled(pipe):
     a, b = pipe
-    inner, far = connection._NativePipe()
+    inner, far = connection.Pipe()
     before = cmp.Value("i", 6)
     a.send([before, SendsWhilePickled(inner), before])
     churn()
@@ -265,7 +265,7 @@ def test_many_threads_pickle_at_a_time():
     failures = []
 
     def go(number):
-        a, b = connection._NativePipe()
+        a, b = connection.Pipe()
         for i in range(150):
             made = [cmp.RawValue("i", number * 1000 + i + j) for j in range(4)]
             a.send(made)
@@ -303,12 +303,12 @@ def resident():
     ("cmp.Lock()", 100_000, 4 << 16),
     ("cmp.Value('i')", 20_000, 4 << 16),
     ("[cmp.Lock() for _ in range(29)]", 4_000, 4 << 16),
-    ("connection._NativePipe()[0]", 1_000, 4 << 20),  # of 130 KB each
+    ("connection.Pipe()[0]", 1_000, 4 << 20),  # of 130 KB each
 ])
 def test_memory_stays_flat(tmp_path, make, number, room):
     """Sent again and again, and dropped at both ends: in the arena, and in both processes."""
     printed = run_program(tmp_path, PROGRAM + f"""
-a, b = connection._NativePipe()
+a, b = connection.Pipe()
 if os.fork() == 0:
     a.close()
     while (got := b.recv()) is not None:
@@ -357,9 +357,9 @@ def big():
 
 def test_a_message_that_nobody_gets_goes_with_its_pipe():
     def once():
-        a, b = connection._NativePipe()
+        a, b = connection.Pipe()
         for _ in range(3):
-            a.send([big(), cmp.Lock(), connection._NativePipe()[0]])
+            a.send([big(), cmp.Lock(), connection.Pipe()[0]])
         a.close()
         b.close()
     rounds_stay_flat(once)
@@ -384,7 +384,7 @@ def test_what_fails_keeps_nothing(pipe):
         a.send([big(), RaisesThere()])
         with pytest.raises(ValueError):
             b.recv()
-        near, far = connection._NativePipe()
+        near, far = connection.Pipe()
         far.close()
         with pytest.raises(BrokenPipeError):
             near.send(big())
@@ -400,7 +400,7 @@ def test_an_interrupted_send_keeps_nothing():
     def handler(signum, frame):
         raise Stop
 
-    a, b = connection._NativePipe()
+    a, b = connection.Pipe()
     before = signal.signal(signal.SIGALRM, handler)
     try:
         while True:  # until it is full
@@ -459,7 +459,7 @@ def test_a_sender_is_killed_before_it_has_sent(pipe):
 
     def once():
         bad = DiesWhilePickled()
-        assert in_child(lambda: a.send([big(), cmp.Lock(), connection._NativePipe(), bad])) == signal.SIGKILL
+        assert in_child(lambda: a.send([big(), cmp.Lock(), connection.Pipe(), bad])) == signal.SIGKILL
         assert not b.poll()
     rounds_stay_flat(once)
     a.send(1)
@@ -470,7 +470,7 @@ def test_a_receiver_is_killed_while_it_reads(pipe):
     a, b = pipe
 
     def once():
-        mine, sent = connection._NativePipe()
+        mine, sent = connection.Pipe()
         a.send([big(), cmp.Lock(), DiesWhileRead()])
         a.send([sent, cmp.Value("i")])
         sent.close()
@@ -488,7 +488,7 @@ def test_an_end_is_lost_with_the_message(pipe):
     """Who waits at the other end is told: it was in the hands of who was killed, or could not read it."""
     a, b = pipe
     for bad in (DiesWhileRead(), RaisesThere()):
-        mine, sent = connection._NativePipe()
+        mine, sent = connection.Pipe()
         pid = os.fork()
         if pid == 0:
             sent.close()
@@ -508,8 +508,8 @@ def test_an_end_is_lost_with_the_message(pipe):
 
 
 def test_an_end_is_lost_with_its_pipe():
-    mine, sent = connection._NativePipe()
-    a, b = connection._NativePipe()
+    mine, sent = connection.Pipe()
+    a, b = connection.Pipe()
     a.send(sent)
     sent.close()
     assert not mine.poll(0.05)
@@ -527,13 +527,13 @@ def test_the_sender_of_an_end_waits_for_nobody(ctx, pipe):
     """Who is to get an end is stopped in the middle of that; other ends go their way meanwhile."""
     a, b = pipe
     with running(ctx, receive_stopped, b) as child:
-        mine, sent = connection._NativePipe()
+        mine, sent = connection.Pipe()
         a.send([sent, Stops()])
         sent.close()
         assert a.recv() == "about to stop"
         assert wait_until(lambda: state_of(child.pid) == "T", 20)
-        near, far = connection._NativePipe()
-        other, travelling = connection._NativePipe()
+        near, far = connection.Pipe()
+        other, travelling = connection.Pipe()
         near.send(travelling)
         near.send_bytes(ForkingPickler.dumps(travelling))
         travelling.close()
