@@ -9,7 +9,7 @@
 
 enum kind { PAD = 1, PLAIN, BLOCK };
 
-#define HUSH_NS INT64_C(10000000)
+#define HUSH_NS INT64_C(100000000) /* for one who puts, and is not running just now */
 
 static struct cmp_spin spin_put, spin_get;
 
@@ -383,8 +383,8 @@ static bool lock_both(struct cmp_ring *r)
 }
 
 /* If the ring is empty now, so shall be the descriptor.  With both locks: one who puts might
-   else add his byte for what was got before that.  One who is stopped there is waited for
-   as long as by who gets with a deadline; then his byte stays, until next time.  */
+   else add his byte for what was got before that.  One who is stopped there is waited for only
+   so long; then his byte stays, until next time.  */
 static void hush_bell(const struct cmp_port *p)
 {
     struct cmp_ring *r = p->ring;

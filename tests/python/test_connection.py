@@ -67,7 +67,7 @@ def test_is_a_connection(pipe):
 def test_objects_both_ways(pipe):
     a, b = pipe
     for value in (None, True, 17, -1 << 100, 1.5, 2j, "text", "\udc80", b"bytes", bytearray(b"x"), (1, [2, {3: {4}}]),
-                  range(3), ValueError("x"), OSError(2, "no"), {"a": [None] * 100}, frozenset("ab")):
+                  range(3), ValueError("x"), OSError(2, "no"), {"a": [None] * 100}, frozenset("a")):
         for sender, receiver in ((a, b), (b, a)):
             assert sender.send(value) is None
             got = receiver.recv()
