@@ -64,7 +64,8 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
     def __reduce__(self):
         if context.get_spawning_popen() is not None:
             return _rebuild, (type(self), reduction.DupFd(self._fd), self.__getstate__())
-        return _rebuild, (type(self), _Parcel(self), self._place())
+        place, is_held = self._place()
+        return _rebuild, (type(self), reduction.DupFd(self._fd) if is_held else _Parcel(self), place)
 
 
 def Pipe(duplex=True):
@@ -76,7 +77,7 @@ def Pipe(duplex=True):
 
 
 class _Parcel:
-    """An end on its way to a process that is not being started: held here, until that has it."""
+    """A descriptor on its way like reduction.DupFd's, and its end, which is held here until it is asked for."""
 
     def __init__(self, end):
         kept = end._duplicate()
@@ -84,31 +85,24 @@ class _Parcel:
         def send(conn, pid):
             with kept:
                 reduction.send_handle(conn, kept._fd, pid)
-                conn.poll(10) and conn.recv_bytes()  # by now the receiver holds it, or has ended
 
         self._id = resource_sharer._resource_sharer.register(send, kept.close)
 
-    def open(self, cls, place):
+    def detach(self):
         with resource_sharer._resource_sharer.get_connection(self._id) as conn:
-            end = _restored(cls, reduction.recv_handle(conn), place)
-            conn.send_bytes(b"held")
-            return end
+            return reduction.recv_handle(conn)
 
 
-def _restored(cls, descriptor, place):
+def _rebuild(cls, descriptor, place):
+    end = _cmp.Connection.__new__(cls)
+    end.__setstate__((*place, -1))  # holds it, before the sender gives it up for having sent the descriptor
+    fd = descriptor.detach()
     try:
-        end = _cmp.Connection.__new__(cls)
-        end.__setstate__((*place, descriptor))
-        return end
+        end._take_fd(fd)
     except BaseException:
-        os.close(descriptor)
+        os.close(fd)
         raise
-
-
-def _rebuild(cls, parcel, place):
-    if isinstance(parcel, _Parcel):
-        return parcel.open(cls, place)
-    return _restored(cls, parcel.detach(), place)
+    return end
 
 
 # ---- keys ----

@@ -217,6 +217,19 @@ int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, i
     return rc;
 }
 
+void cmp_channel_drop(const cmp_ref *refs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct grip moved;
+        note_end(refs[i], &moved);
+        cmp_object_drop(refs[i]);
+        CMP_HOOK("channel.drop.dropped");
+        if (moved.ref != 0)
+            rouse_all(moved.channel, &moved.shape);
+        forget_ends(&moved, 1);
+    }
+}
+
 bool cmp_channel_has_peer(struct cmp_channel_end *end)
 {
     return cmp_peer_is_there(&end->peer);
@@ -232,6 +245,31 @@ void cmp_channel_each_ref(struct cmp_channel *c, uint32_t cell_bytes,
         return;
     for (uint32_t i = 0; i < s.n_rings; i++)
         cmp_ring_each_ref(ring_at(c, &s, i), s.cap, visit, arg);
+}
+
+struct quest {
+    cmp_ref ref;
+    bool found;
+};
+
+static void compare_ref(void *arg, cmp_ref ref)
+{
+    struct quest *q = arg;
+    q->found |= (ref & ~CMP_REF_ALONE) == q->ref;
+}
+
+void cmp_channel_each_taker(struct cmp_channel *c, uint32_t cell_bytes, cmp_ref ref,
+                            void (*visit)(void *arg, cmp_ref end), void *arg)
+{
+    struct shape s;
+    if (!read_shape(c, cell_bytes, &s))
+        return;
+    for (uint32_t i = 0; i < s.n_rings; i++) {
+        struct quest q = {.ref = ref};
+        cmp_ring_each_ref(ring_at(c, &s, i), s.cap, compare_ref, &q);
+        if (q.found)
+            visit(arg, load64_relaxed(&c->end[s.n_rings == 1 ? 0 : 1 - i]));
+    }
 }
 
 const char *cmp_channel_check(struct cmp_channel *c, uint32_t cell_bytes)

@@ -17,6 +17,7 @@
              closing: see peer.h; the channel is held by the dead alone
              having put an end into a record: the record holds it
                                                               channel.put.done
+             dropping one that came: as if it had closed it       channel.drop.dropped
    Fork      the child has open what the parent has.  */
 #ifndef CMP_CHANNEL_H
 #define CMP_CHANNEL_H
@@ -70,6 +71,9 @@ void cmp_channel_close(struct cmp_channel_end *end);
    open: hold it once more before, and close it after.  */
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns);
 
+/* Drop holds on objects of any kind, and tell who waits if ends were among them.  */
+void cmp_channel_drop(const cmp_ref *refs, int n);
+
 /* Whether somebody has the other end.  */
 bool cmp_channel_has_peer(struct cmp_channel_end *end);
 
@@ -77,6 +81,10 @@ bool cmp_channel_has_peer(struct cmp_channel_end *end);
 
 void cmp_channel_each_ref(struct cmp_channel *c, uint32_t cell_bytes,
                           void (*visit)(void *arg, cmp_ref ref), void *arg);
+
+/* Call visit for each end that will get a record which names the object.  */
+void cmp_channel_each_taker(struct cmp_channel *c, uint32_t cell_bytes, cmp_ref ref,
+                            void (*visit)(void *arg, cmp_ref end), void *arg);
 
 /* Verify what holds of a cell at any moment.  NULL, or what is wrong.  */
 const char *cmp_channel_check(struct cmp_channel *c, uint32_t cell_bytes);

@@ -541,27 +541,14 @@ int cmp_object_arrive(const cmp_ref *named, int n)
     return rc;
 }
 
-struct quest {
-    cmp_ref ref;
-    bool found;
-};
-
-static void compare_ref(void *arg, cmp_ref ref)
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref end), void *arg)
 {
-    struct quest *q = arg;
-    q->found |= (ref & ~CMP_REF_ALONE) == q->ref;
-}
-
-bool cmp_object_on_its_way(cmp_ref ref)
-{
-    struct quest q = {.ref = ref};
-    for (uint32_t i = 0, n = cmp_slab_count(); i < n && !q.found; i++) {
+    for (uint32_t i = 0, n = cmp_slab_count(); i < n; i++) {
         struct cmp_view *v = cmp_slab_view(i);
         for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_CHANNEL && j < v->count; j++)
             if (cmp_word_phase(load64_seqcst(&v->words[j])) == CMP_OBJECT_LIVE)
-                cmp_object_each_ref(v, cmp_view_cell(v, j), compare_ref, &q);
+                cmp_channel_each_taker(cmp_view_cell(v, j), v->cell_bytes, ref, visit, arg);
     }
-    return q.found;
 }
 
 /* ---- embryos --------------------------------------------------------------------- */

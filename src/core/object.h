@@ -125,8 +125,9 @@ void cmp_object_left(const cmp_ref *refs, int n);
    -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
 int cmp_object_arrive(const cmp_ref *named, int n);
 
-/* Whether a record of a living ring names the object.  Requires the process lock. */
-bool cmp_object_on_its_way(cmp_ref ref);
+/* Call visit for each end of a pipe that will get a record which names the object, if anybody
+   has that end.  Requires the process lock.  */
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref end), void *arg);
 
 /* A child that is not forked by this process (spawn, fork server), struct cmp_embryo
    in owner.h.  Its descriptor is one of the arena's file; it carries the birth lock:

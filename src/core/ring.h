@@ -19,8 +19,8 @@
              longer than cap / 4: what is goes by a block.
    Invariant what lies between get.at and put.at is whole, and changes no more.  So there is
              nothing to repair, ever: a record was put, or was not; was got, or was not.
-             A record holds what it names: an object in it lives as long as the ring does, whoever
-             put it.  Put: the record is committed, objects touched, the sender's holds end.
+             A record holds what it names, be it the message's block or what a pickle in it names
+             (src/python/way.h): an object in it lives as long as the ring does, whoever put it.  Put: the record is committed, objects touched, the sender's holds end.
              Get: the receiver holds them, objects are touched, the record is taken out.
    Ordering  as side.h: what was written before a put is visible after the get.
    If a process dies

@@ -608,6 +608,15 @@ static void test_dead_sender(void)
     check();
 }
 
+/* Put an end that is open here, and have it no more.  */
+static void send_end(struct cmp_channel_end *over, struct cmp_channel_end *end)
+{
+    struct cmp_outgoing out = {.refs = &end->ref, .n_refs = 1};
+    cmp_object_hold(end->ref);
+    CHECK_EQ(cmp_channel_put(over, &out, 0), 0);
+    cmp_channel_close(end);
+}
+
 /* An end that travels is not closed meanwhile, and is once its receiver has died. */
 static int get_end_and_die(void *arg)
 {
@@ -623,13 +632,10 @@ static void test_travelling_end(void)
 {
     struct pair *other = new_pair(true, CAP);
     cmp_ref ref = other->a.ref;
-    struct cmp_outgoing out = {.refs = &ref, .n_refs = 1};
     table = new_pair(true, CAP);
 
     CHECK_EQ(put_pattern(&other->b, 1, 8, 0), 0);
-    cmp_object_hold(ref);
-    CHECK_EQ(cmp_channel_put(&table->a, &out, 0), 0);
-    cmp_channel_close(&other->a);
+    send_end(&table->a, &other->a);
     CHECK(!is_held(ref));
     cmp_sweep();
     CHECK(cmp_channel_has_peer(&other->b));
@@ -643,6 +649,125 @@ static void test_travelling_end(void)
     close_pair(table);
     cmp_sweep();
     CHECK(!lives(ref));
+    check();
+}
+
+/* An end is there as long as somebody can still get the record that it is in, at however many
+   removes, and is gone as soon as nobody can: the sweep comes later.  */
+static void test_end_that_nobody_can_get(void)
+{
+    struct pair *other = new_pair(true, CAP), *outer = new_pair(false, CAP), *inner = new_pair(true, CAP);
+    cmp_ref end = other->a.ref, reader = inner->b.ref;
+
+    send_end(&inner->a, &other->a); /* read by inner->b */
+    send_end(&outer->b, &inner->b); /* which is read by outer->a */
+    cmp_channel_close(&inner->a);
+    cmp_channel_close(&outer->b);
+    cmp_sweep();
+    CHECK(cmp_channel_has_peer(&other->b));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, after_ms(30)), -ETIMEDOUT);
+    cmp_channel_close(&outer->a);
+    CHECK(lives(end));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, CMP_FOREVER), -EPIPE);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end) && !lives(reader));
+    check();
+    free(other);
+    free(outer);
+    free(inner);
+}
+
+/* Who has only the writing end of the pipe that it is in will not get it.  */
+static void test_end_without_a_reader(void)
+{
+    struct pair *other = new_pair(true, CAP), *p = new_pair(true, CAP);
+    cmp_ref end = other->a.ref;
+
+    send_end(&p->a, &other->a);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->b);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->a);
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end));
+    check();
+    free(other);
+    free(p);
+}
+
+/* Two ends, each in the records that the other one would read.  */
+static void test_ends_in_each_other(void)
+{
+    struct pair *x = new_pair(true, CAP), *y = new_pair(true, CAP), *other = new_pair(true, CAP);
+    cmp_ref x_b = x->b.ref, y_b = y->b.ref, end = other->a.ref;
+
+    send_end(&x->a, &other->a); /* read by x_b */
+    send_end(&x->a, &y->b);     /* with y_b, by x_b */
+    CHECK(cmp_channel_has_peer(&other->b));
+    send_end(&y->a, &x->b); /* which is read by y_b */
+    CHECK(!cmp_channel_has_peer(&other->b));
+    CHECK(!cmp_channel_has_peer(&x->a) && !cmp_channel_has_peer(&y->a));
+    cmp_channel_close(&x->a);
+    cmp_channel_close(&y->a);
+    cmp_sweep();
+    CHECK(!lives(x_b) && !lives(y_b) && !lives(end));
+    check();
+    cmp_channel_close(&other->b);
+    free(x);
+    free(y);
+    free(other);
+}
+
+/* More removes than are looked at: then it is said to be there.  */
+static void test_end_at_many_removes(void)
+{
+    enum { N = 40 };
+    struct pair *other = new_pair(true, CAP), *chain[N];
+    struct cmp_channel_end *end = &other->a;
+
+    for (int i = 0; i < N; i++) {
+        chain[i] = new_pair(false, CAP);
+        send_end(&chain[i]->b, end);
+        cmp_channel_close(&chain[i]->b);
+        CHECK(cmp_channel_has_peer(&other->b));
+        end = &chain[i]->a;
+    }
+    cmp_channel_close(end);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_sweep();
+    CHECK(!cmp_channel_has_peer(&other->b)); /* its object is freed */
+    cmp_channel_close(&other->b);
+    for (int i = 0; i < N; i++)
+        free(chain[i]);
+    free(other);
+    check();
+}
+
+/* Whoever waits is told when holds end that were no connection's, such as a message's.  */
+static void *drop_soon(void *arg)
+{
+    cmp_ref refs[2] = {make_object(), *(cmp_ref *)arg};
+    sleep_ms(50);
+    cmp_channel_drop(refs, 2);
+    CHECK(!is_held(refs[0]) && !is_held(refs[1]));
+    return NULL;
+}
+
+static void test_dropped_end(void)
+{
+    struct pair *p = new_pair(true, CAP);
+    pthread_t thread;
+
+    cmp_object_hold(p->a.ref);
+    cmp_channel_close(&p->a);
+    CHECK_EQ(pthread_create(&thread, NULL, drop_soon, &p->a.ref), 0);
+    CHECK_EQ(get_pattern(&p->b, 0, 0, CMP_FOREVER), -EPIPE);
+    pthread_join(thread, NULL);
+    cmp_channel_close(&p->b);
+    free(p);
     check();
 }
 
@@ -1128,6 +1253,11 @@ int main(void)
     test_own_block();
     test_dead_sender();
     test_travelling_end();
+    test_end_that_nobody_can_get();
+    test_end_without_a_reader();
+    test_ends_in_each_other();
+    test_end_at_many_removes();
+    test_dropped_end();
     test_closed();
     test_closed_meanwhile();
     test_killed(NULL);

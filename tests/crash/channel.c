@@ -262,6 +262,25 @@ static void get_end(int id)
         cmp_channel_close(&got);
 }
 
+/* As one whose message could not be read.  */
+static void get_end_in_vain(int id)
+{
+    char buffer[CAP / 4];
+    struct cmp_incoming m;
+    (void)id;
+    cmp_channel_close(&a_end);
+    await_order(id);
+    ready();
+    int rc = cmp_ring_get(&d_end.in, buffer, &m, 0);
+    if (rc != 0 || m.n_refs != 1)
+        violation("get of an end: %d", rc);
+    else
+        cmp_channel_drop(m.refs, 1);
+}
+
+enum { GET_END, PUT_END, GET_IN_VAIN };
+static role *const carriers[] = {get_end, put_end, get_end_in_vain};
+
 static void make_channel(struct cmp_channel_end *one, struct cmp_channel_end *other)
 {
     cmp_ref ends[2];
@@ -272,11 +291,12 @@ static void make_channel(struct cmp_channel_end *one, struct cmp_channel_end *ot
     }
 }
 
-static void end_travels(int put, int b)
+static void end_travels(int what, int b)
 {
+    bool put = what == PUT_END;
     make_ring(SMALL, 1);
     make_channel(&c_end, &d_end);
-    struct actor *v = spawn_victim_later(put ? put_end : get_end);
+    struct actor *v = spawn_victim_later(carriers[what]);
     for (int i = 0; i < b; i++)
         spawn_sleeper(await_end_alone);
     if (put) {
@@ -288,8 +308,7 @@ static void end_travels(int put, int b)
         if (there && (usleep(3000), n_finished() > (victim_has_ended() ? 1 : 0)))
             violation("an end is on its way, and they wait no longer");
         cmp_channel_close(&c_end);
-        cmp_channel_close(&d_end); /* what is in it goes with the sweep */
-        cmp_sweep();
+        cmp_channel_close(&d_end); /* nobody can get it any more, before the sweep too */
     } else {
         struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
         cmp_object_hold(a_end.ref);
@@ -302,7 +321,6 @@ static void end_travels(int put, int b)
         kill_actor(v);
         cmp_channel_close(&c_end);
         cmp_channel_close(&d_end);
-        cmp_sweep();
     }
     cmp_channel_close(&b_end);
     settle(NULL);
@@ -379,8 +397,9 @@ static const struct scenario list[] = {
     {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 11, 1, 0},
     {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 11, 1, 0},
     {"channel: closed while one is about to sleep", close_before_sleep, 0, 0, 3, 0, 0},
-    {"channel: put of an end, 2 wait for its end", end_travels, 1, 2, 47, 0, 0},
-    {"channel: get of an end, 2 wait for its end", end_travels, 0, 2, 47, 0, 0},
+    {"channel: put of an end, 2 wait for its end", end_travels, PUT_END, 2, 47, 0, 0},
+    {"channel: get of an end, 2 wait for its end", end_travels, GET_END, 2, 47, 0, 0},
+    {"channel: get of an end, dropped, 2 wait for its end", end_travels, GET_IN_VAIN, 2, 47, 0, 0},
     {"channel: close, stopped while one comes to wait", close_meanwhile, 0, 0, 11, 0, 0},
     {"channel: close, stopped while the last but one is closed", close_both, 0, 2, 11, 0, 0},
     {"channel: close, stopped while the channel goes", close_stopped, 0, 0, 11, 0, 0},
