@@ -94,7 +94,7 @@ static bool has_room(void *arg)
     struct put *op = arg;
     struct cmp_ring *r = op->port->ring;
     uint64_t head = load64_seqcst(&r->get.at), tail = load64_seqcst(&r->put.at);
-    return room_for(op, tail) + (tail - head) <= op->port->cap || tail - head > op->port->cap;
+    return room_for(op, tail) + (tail - head) <= op->port->cap || !is_position(op->port, head, tail);
 }
 
 static void write_parts(char *to, const struct cmp_outgoing *m)
@@ -111,10 +111,11 @@ static void write_record(struct put *op, uint64_t at)
     const struct cmp_port *p = op->port;
     if (length_of(&op->record) > to_end(p, at)) {
         struct record pad = {.bytes = (uint32_t)to_end(p, at) - 8, .kind = PAD};
-        store64_relaxed(word_at(p, at), word_of(&pad));
+        store64_release(word_at(p, at), word_of(&pad));
         at += to_end(p, at);
     }
-    store64_relaxed(word_at(p, at), word_of(&op->record));
+    /* SYNC release: after the look at where get is; pairs with visit_record. */
+    store64_release(word_at(p, at), word_of(&op->record));
     cmp_word64 *payload = word_at(p, at + 8) + op->record.n_refs;
     if (op->record.kind == BLOCK)
         store64_relaxed(payload, op->m->bytes);
@@ -219,7 +220,7 @@ static int put_prepared(struct put *op, int64_t deadline_ns)
     struct cmp_ring *r = op->port->ring;
     struct cmp_turn turn = {
         .side = &r->put, .other = &r->get, .possible = has_room, .act = put_locked, .arg = op,
-        .peer = op->port->peer, .spin = &spin_put,
+        .differs = true, .peer = op->port->peer, .spin = &spin_put,
     };
     return cmp_turn_take(&turn, deadline_ns);
 }
@@ -281,23 +282,27 @@ uint64_t cmp_ring_end(const struct cmp_port *p)
 struct wait_got {
     struct cmp_ring *ring;
     uint64_t end;
+    bool damaged;
 };
 
 static bool is_got(void *arg)
 {
     struct wait_got *op = arg;
-    return load64_seqcst(&op->ring->get.at) >= op->end;
+    uint64_t head = load64_seqcst(&op->ring->get.at);
+    op->damaged = head % 8 != 0;
+    return op->damaged || head >= op->end;
 }
 
 int cmp_ring_wait_got(const struct cmp_port *p, uint64_t end, int64_t deadline_ns)
 {
     struct cmp_ring *r = p->ring;
-    struct wait_got op = {r, end};
+    struct wait_got op = {r, end, false};
     struct cmp_turn turn = {
-        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .peer = p->peer,
-        .spin = &spin_put,
+        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .differs = true,
+        .peer = p->peer, .spin = &spin_put,
     };
-    return cmp_turn_take(&turn, deadline_ns);
+    int rc = cmp_turn_take(&turn, deadline_ns);
+    return rc == 0 && op.damaged ? -EUCLEAN : rc;
 }
 
 /* ---- get ------------------------------------------------------------------------------------- */
@@ -520,7 +525,12 @@ int cmp_ring_poll(const struct cmp_port *p)
     /* SYNC seq_cst: before the look at the ring; pairs with strike_bell. */
     store_seqcst(&p->ring->polled, 1);
     CMP_HOOK("ring.poll.said");
-    return get_turn(&op, always, hush_locked, CMP_FOREVER);
+    int rc = get_turn(&op, always, hush_locked, 0);
+    if (rc != -ETIMEDOUT)
+        return rc;
+    /* One is stopped who gets.  As in hush_bell. */
+    store_seqcst(&p->ring->bell, STALE);
+    return 0;
 }
 
 static int peek_locked(void *arg)
@@ -571,7 +581,7 @@ static uint64_t visit_record(const struct cmp_port *p, uint64_t at, uint64_t tai
 {
     cmp_ref refs[CMP_RECORD_REFS];
     /* SYNC acquire: before the look at the position; who overwrites it has seen that
-       position go on.  */
+       position go on.  (By a payload: so on machines where all see a store at once.)  */
     struct record h = record_of(load64_acquire(word_at(p, at)));
     if (!is_sound(p, &h, at, tail - at))
         return 0;
