@@ -19,7 +19,7 @@
              taking: object.take.bit, object.take.source: as held by the dead
              linking: object.link.added, .touched: in the link, and held by the dead;
              object.link.removed: in the link
-             sending: ring.put.refs: not in the record yet; object.left.touched: in the
+             sending: record.put.named: not in the record yet; object.left.touched: in the
              record, and held by the dead; object.left.removed: in the record
              receiving: object.arrive.bit, .touched: in the record, and held by the
              dead; the next one receives it, token and all
@@ -35,7 +35,7 @@
    Fork      the child holds all that the parent holds, from before fork() returns,
              whatever the parent drops then.  Tokens end, in both.
              A child without a slot (cmp_me_errno) holds nothing: every call says so.
-   Records   a record of a ring (ring.h) holds what it names, as a process does: from its
+   Records   a record of a ring (record.h) holds what it names, as a process does: from its
              commit, which adds, until it is taken out, which removes.  If the sender's
              token was still good, it goes along, as a bit of the reference.  */
 #ifndef CMP_OBJECT_H
@@ -106,7 +106,7 @@ bool cmp_object_link(cmp_word64 *link, cmp_ref ref);
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type);
 void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
 
-/* ---- what goes by records, for ring.c ----------------------------------------------- */
+/* ---- what goes by records, for record.c --------------------------------------------- */
 
 /* In a record, of a reference: nobody else knows the object.  */
 #define CMP_REF_ALONE (UINT64_C(1) << 63)
