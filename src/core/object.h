@@ -61,6 +61,7 @@ enum cmp_type {
     CMP_TYPE_BIG,
     CMP_TYPE_CHANNEL, /* see channel.h */
     CMP_TYPE_END,
+    CMP_TYPE_QUEUE, /* see queue.h */
     CMP_N_TYPES
 };
 
@@ -106,6 +107,9 @@ bool cmp_object_link(cmp_word64 *link, cmp_ref ref);
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type);
 void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
 
+/* The same, with the process lock.  */
+void *cmp_object_linked_locked(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
+
 /* ---- what goes by records, for record.c --------------------------------------------- */
 
 /* In a record, of a reference: nobody else knows the object.  */
@@ -123,6 +127,9 @@ void cmp_object_left(const cmp_ref *refs, int n);
    -ESTALE, -EINVAL: one of them is no living object (the record is damaged, or was forged);
    -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
 int cmp_object_arrive(const cmp_ref *named, int n);
+
+/* ... and it stays there: those holds end.  */
+void cmp_object_unarrive(const cmp_ref *named, int n);
 
 /* Whether a record of a living ring names the object.  Requires the process lock. */
 bool cmp_object_on_its_way(cmp_ref ref);

@@ -91,6 +91,11 @@ int cmp_draft_make(struct cmp_draft *d, const struct cmp_outgoing *m, uint64_t l
     return 0;
 }
 
+bool cmp_outgoing_is_plain(const struct cmp_outgoing *m, uint64_t longest)
+{
+    return m->n_refs == 0 && m->block == 0 && sum_of(m) + 8 <= longest;
+}
+
 void cmp_draft_undo(struct cmp_draft *d)
 {
     if (d->is_copied)

@@ -121,6 +121,9 @@ struct cmp_draft {
 int cmp_draft_make(struct cmp_draft *d, const struct cmp_outgoing *m, uint64_t longest);
 void cmp_draft_undo(struct cmp_draft *d);
 
+/* Whether a message becomes one record of that length at most, and names nothing.  */
+bool cmp_outgoing_is_plain(const struct cmp_outgoing *m, uint64_t longest);
+
 /* Write the record, but for what it names, and the PAD before it.  Where its references go.  */
 cmp_word64 *cmp_draft_write(const struct cmp_draft *d, const struct cmp_strip *s, uint64_t at);
 
