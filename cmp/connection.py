@@ -96,7 +96,6 @@ class _Parcel:
 
 def _restored(cls, descriptor, place):
     try:
-        os.set_blocking(descriptor, False)
         end = _cmp.Connection.__new__(cls)
         end.__setstate__((*place, descriptor))
         return end
@@ -149,7 +148,7 @@ def wait(object_list, timeout=None):
             full = {id(end) for end in ends if end._is_ready()}
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             told = {id(key.fileobj) for key, _ in selector.select(0 if full else left)}
-            in_vain = [end for end in ends if id(end) in told and not end._is_ready()]
+            in_vain = [end for end in ends if id(end) in told and not (end._is_ready() or end._has_handle())]
             ready = (told | full) - {id(end) for end in in_vain}
             if ready or left == 0:
                 return [one for one in objects if id(one) in ready]

@@ -5,7 +5,7 @@
 #include "ring.h"
 #include <string.h>
 
-#define HUSH_NS INT64_C(10000000)
+#define HUSH_NS INT64_C(100000000) /* for one who puts, and is not running just now */
 
 static struct cmp_spin spin_put, spin_get;
 
@@ -133,6 +133,33 @@ int cmp_ring_put(const struct cmp_port *p, const struct cmp_outgoing *m, int64_t
     return rc;
 }
 
+uint64_t cmp_ring_end(const struct cmp_port *p)
+{
+    return load64_seqcst(&p->ring->put.at);
+}
+
+struct wait_got {
+    struct cmp_ring *ring;
+    uint64_t end;
+};
+
+static bool is_got(void *arg)
+{
+    struct wait_got *op = arg;
+    return load64_seqcst(&op->ring->get.at) >= op->end;
+}
+
+int cmp_ring_wait_got(const struct cmp_port *p, uint64_t end, int64_t deadline_ns)
+{
+    struct cmp_ring *r = p->ring;
+    struct wait_got op = {r, end};
+    struct cmp_turn turn = {
+        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .peer = p->peer,
+        .spin = &spin_put,
+    };
+    return cmp_turn_take(&turn, deadline_ns);
+}
+
 /* ---- get ------------------------------------------------------------------------------------- */
 
 struct get {
@@ -198,8 +225,8 @@ static bool lock_both(struct cmp_ring *r)
 }
 
 /* If the ring is empty now, so shall be the descriptor.  With both locks: one who puts might
-   else add his byte for what was got before that.  One who is stopped there is waited for
-   as long as by who gets with a deadline; then his byte stays, until next time.  */
+   else add his byte for what was got before that.  One who is stopped there is waited for only
+   so long; then his byte stays, until next time.  */
 static void hush_bell(const struct cmp_port *p)
 {
     struct cmp_ring *r = p->ring;

@@ -105,6 +105,11 @@ int cmp_ring_put(const struct cmp_port *p, const struct cmp_outgoing *m, int64_t
 int cmp_ring_get(const struct cmp_port *p, void *buffer, struct cmp_incoming *m,
                  int64_t deadline_ns);
 
+/* Where the ring ends now; and wait until all before that has been got.  0; -ETIMEDOUT; -EINTR;
+   -EPIPE: it has not, and nobody is left to get it.  */
+uint64_t cmp_ring_end(const struct cmp_port *p);
+int cmp_ring_wait_got(const struct cmp_port *p, uint64_t end, int64_t deadline_ns);
+
 /* Wait until there is a message.  As cmp_ring_get.  */
 int cmp_ring_wait(const struct cmp_port *p, int64_t deadline_ns);
 

@@ -18,10 +18,15 @@
 
 /* ---- the bell -------------------- */
 
+/* Its byte: not one that multiprocessing.reduction.send_handle() sends along with a descriptor, the number
+   of them, which stays for recv_handle().  */
+#define RING '\xff'
+static const char ring_byte = RING;
+
 static void strike(void *arg)
 {
     int before = errno;
-    while (send(((Connection *)arg)->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+    while (send(((Connection *)arg)->fd, &ring_byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
         ;
     errno = before;
 }
@@ -32,16 +37,28 @@ static int count(void *arg)
     return ioctl(((Connection *)arg)->fd, FIONREAD, &n) == 0 ? n : 0;
 }
 
+/* How many bytes of its own come next, n at most.  */
+static ssize_t own_bytes(Connection *c, char *bytes, size_t n)
+{
+    ssize_t got, own = 0;
+    do
+        got = recv(c->fd, bytes, n, MSG_DONTWAIT | MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    while (own < got && bytes[own] == RING)
+        own++;
+    return own;
+}
+
 static void take(void *arg, int n)
 {
     char bytes[256];
     int before = errno;
     while (n > 0) {
         size_t some = n < (int)sizeof bytes ? (size_t)n : sizeof bytes;
-        ssize_t got = recv(((Connection *)arg)->fd, bytes, some, MSG_DONTWAIT);
-        if (got <= 0 && errno != EINTR)
+        ssize_t own = own_bytes(arg, bytes, some);
+        if (own <= 0 || (recv(((Connection *)arg)->fd, bytes, (size_t)own, MSG_DONTWAIT) < 0 && errno != EINTR))
             break;
-        n -= got > 0 ? (int)got : 0;
+        n -= (int)own;
     }
     errno = before;
 }
@@ -208,6 +225,19 @@ static PyObject *Connection_is_ready(PyObject *self, PyObject *Py_UNUSED(none))
     return result;
 }
 
+/* Whether what comes next in the socket is of send_handle().  */
+static PyObject *Connection_has_handle(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    uint32_t era;
+    char byte = RING;
+
+    if (pycmp_begin(self, &era) < 0)
+        return NULL;
+    ssize_t got = recv(pycmp_connection(self)->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    pycmp_done(self, era);
+    return PyBool_FromLong(got == 1 && byte != RING);
+}
+
 static int poll_op(void *arg, int64_t deadline_ns)
 {
     (void)deadline_ns;
@@ -293,8 +323,8 @@ static int begin(PyObject *self, cmp_ref ref, int fd)
 /* A socketpair with one byte on its way to each side, as bells have it.  */
 static int make_sockets(int fds[2])
 {
-    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
-    if (rc == 0 && send(fds[0], "", 1, MSG_NOSIGNAL) == 1 && send(fds[1], "", 1, MSG_NOSIGNAL) == 1)
+    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+    if (rc == 0 && send(fds[0], &ring_byte, 1, MSG_NOSIGNAL) == 1 && send(fds[1], &ring_byte, 1, MSG_NOSIGNAL) == 1)
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     if (rc == 0) {
@@ -559,6 +589,7 @@ static PyMethodDef Connection_methods[] = {
     {"__getstate__", Connection_getstate, METH_NOARGS, NULL},
     {"__setstate__", Connection_setstate, METH_O, NULL},
     {"_is_ready", Connection_is_ready, METH_NOARGS, NULL},
+    {"_has_handle", Connection_has_handle, METH_NOARGS, NULL},
     {"_place", Connection_place, METH_NOARGS, NULL},
     {"_duplicate", Connection_duplicate, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -6,6 +6,7 @@
 #define NO_GIL_FROM ((size_t)1 << 17) /* more bytes may take a while to have and to copy */
 #define TINY 128                      /* bytes, for which a block is not worth while */
 #define CHARGE 64 /* bytes in a block for one byte of the ring */
+#define WAITED_FROM ((size_t)1 << 21) /* more bytes must have been received for send() to return */
 
 enum tag { BYTES, OBJECT, BYTES_OUT, OBJECT_OUT, N_TAGS };
 
@@ -29,6 +30,11 @@ struct put_op {
     struct cmp_outgoing m;
 };
 
+struct got_op {
+    const struct cmp_port *port;
+    uint64_t end;
+};
+
 static int put_op(void *arg, int64_t deadline_ns)
 {
     struct put_op *op = arg;
@@ -38,6 +44,23 @@ static int put_op(void *arg, int64_t deadline_ns)
 static int put(struct put_op *op)
 {
     int rc = pycmp_block(put_op, op, CMP_FOREVER);
+    if (rc == 0)
+        return 0;
+    pycmp_raise(rc);
+    return -1;
+}
+
+static int got_op(void *arg, int64_t deadline_ns)
+{
+    struct got_op *op = arg;
+    return cmp_ring_wait_got(op->port, op->end, deadline_ns);
+}
+
+/* Wait until all that was sent so far has been received.  */
+static int wait_got(struct cmp_channel_end *end)
+{
+    struct got_op op = {&end->out, cmp_ring_end(&end->out)};
+    int rc = pycmp_block(got_op, &op, CMP_FOREVER);
     if (rc == 0)
         return 0;
     pycmp_raise(rc);
@@ -164,7 +187,7 @@ static int put_block(struct cmp_channel_end *end, enum tag tag, const struct con
     struct put_op op = {end, {.parts = parts, .n_parts = 2, .refs = &block, .n_refs = 1,
                               .tag = (uint16_t)tag}};
     if (put(&op) == 0)
-        return 0;
+        return total > WAITED_FROM ? wait_got(end) : 0;
     drop_block(block, c->total);
     return -1;
 }

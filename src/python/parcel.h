@@ -7,6 +7,9 @@
    The block of an object begins with the number of its buffers and the lengths of
    head and buffers, 8 bytes each; then come these, each at a multiple of 64.
 
+   A message of more than 2 MB is waited for: who sends it goes on when somebody has begun to receive it,
+   as with sockets.  So one who sends faster than others receive does not fill the memory.
+
    What the ring has no room for, while others would still have: more than half of it in use, a
    message goes by a block unless it is tiny.  So as many messages as a socket would take can
    be sent before the first is received: programs may rely on that without knowing.  */
@@ -16,7 +19,8 @@
 #include "codec.h"
 #include "../core/channel.h"
 
-/* Send so many bytes; or an object's message.  0, or -1 and an exception: nothing was sent.  */
+/* Send so many bytes; or an object's message.  0, or -1 and an exception: nothing was sent, or, of
+   a message that is waited for, nobody was there to receive it, or a signal handler has raised.  */
 int pycmp_send_bytes(struct cmp_channel_end *end, const void *data, size_t n);
 int pycmp_send_message(struct cmp_channel_end *end, const struct pycmp_message *m);
 

@@ -234,6 +234,46 @@ static void test_wakes(void)
     close_pair(table);
 }
 
+static int put_and_await_got(void *arg)
+{
+    (void)arg;
+    put_number(1);
+    tell(&stage->ready);
+    int rc = cmp_ring_wait_got(&table->a.out, cmp_ring_end(&table->a.out), after_ms(20000));
+    if (rc == 0)
+        add_seqcst(&stage->result, 1);
+    return -rc;
+}
+
+/* Who puts waits until all up to there was got, until a deadline, or until nobody can.  */
+static void test_wait_got(void)
+{
+    struct cmp_port *out;
+    pid_t child[3];
+    begin();
+    table = new_pair(true, CAP);
+    out = &table->a.out;
+    CHECK_EQ(cmp_ring_wait_got(out, cmp_ring_end(out), 0), 0);
+    for (int i = 0; i < 3; i++)
+        child[i] = start_child(put_and_await_got, NULL);
+    await(&stage->ready, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK(reaches(child[i], 'S'));
+    CHECK_EQ(cmp_ring_wait_got(out, cmp_ring_end(out), after_ms(1)), -ETIMEDOUT);
+    CHECK_EQ(load_seqcst(&stage->result), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(get_one(NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(exit_code(child[i]), 0);
+    CHECK_EQ(load_seqcst(&stage->result), 3 + 3); /* theirs, and what was got */
+    put_number(1);
+    cmp_channel_close(&table->b);
+    CHECK_EQ(cmp_ring_wait_got(out, cmp_ring_end(out), CMP_FOREVER), -EPIPE);
+    cmp_channel_close(&table->a);
+    free(table);
+    check();
+}
+
 static void test_signal(void)
 {
     struct sigaction before;
@@ -932,6 +972,7 @@ int main(void)
     test_full();
     test_no_system_calls();
     test_wakes();
+    test_wait_got();
     test_signal();
     test_handler();
     test_fork_in_handler();

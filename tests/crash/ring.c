@@ -299,6 +299,42 @@ static void put_full(int how, int b)
     use();
 }
 
+static void patient_putter(int id)
+{
+    ready();
+    put_number((uint32_t)id * PER_ACTOR, CMP_FOREVER);
+    int rc = cmp_ring_wait_got(&a_end.out, cmp_ring_end(&a_end.out), CMP_FOREVER);
+    if (rc != 0)
+        violation("actor %d: wait_got: %d", id, rc);
+    store_seqcst(&board->result[id], 1);
+}
+
+static void director_empties(void)
+{
+    while (!is_empty())
+        director_gets(1);
+}
+
+/* The victim waits until its message was got, as b others do.  */
+static void wait_got(int last, int b)
+{
+    make_ring(SMALL, 1);
+    if (last)
+        spawn_sleepers(patient_putter, b);
+    struct actor *v = spawn_victim(patient_putter);
+    bool dead = lead(v);
+    if (!last)
+        spawn_sleepers(patient_putter, b);
+    director_empties();
+    if (!dead)
+        lead_on(v);
+    second_dies();
+    director_empties();
+    settle(NULL);
+    account();
+    use();
+}
+
 /* ---- get ------------------------------------------------------------------------------------- */
 
 /* Messages are there, or the ring is full and b putters sleep; the victim gets two. */
@@ -987,6 +1023,8 @@ static const struct scenario list[] = {
     {"ring: put by a block, 1 waits", put, BLOCK, 1, 127, 0, 0},
     {"ring: put, full, first of 3", put_full, LARGE, 2, 31, 1, 0},
     {"ring: put, full, last of 3", put_full, LARGE | LAST, 2, 31, 1, 0},
+    {"ring: put and wait until it was got, first of 3", wait_got, 0, 2, 31, 1, 0},
+    {"ring: put and wait until it was got, last of 3", wait_got, 1, 2, 31, 1, 0},
     {"ring: get, nobody waits", get, SMALL, 0, 23, 0, 0},
     {"ring: get, full, 1 waits", get, LARGE, 1, 7, 1, 0},
     {"ring: get, full, 2 wait", get, LARGE, 2, 15, 1, 0},

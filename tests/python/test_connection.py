@@ -18,7 +18,7 @@ import pytest
 from crew import asleep, n_threads, open_descriptors
 
 import cmp
-from cmp import connection
+from cmp import connection, reduction
 from conftest import wait_until
 
 PIPES = {"std": multiprocessing.connection.Pipe, "cmp": connection.Pipe}
@@ -67,7 +67,7 @@ def test_is_a_connection(pipe):
 def test_objects_both_ways(pipe):
     a, b = pipe
     for value in (None, True, 17, -1 << 100, 1.5, 2j, "text", "\udc80", b"bytes", bytearray(b"x"), (1, [2, {3: {4}}]),
-                  range(3), ValueError("x"), OSError(2, "no"), {"a": [None] * 100}, frozenset("ab")):
+                  range(3), ValueError("x"), OSError(2, "no"), {"a": [None] * 100}, frozenset("a")):
         for sender, receiver in ((a, b), (b, a)):
             assert sender.send(value) is None
             got = receiver.recv()
@@ -339,20 +339,41 @@ def test_many_messages_are_sent_before_one_is_received():
         assert counts[1] >= counts[0], (size, counts)
 
 
-def test_large_messages_are_not_sent_far_ahead(native):
+@pytest.mark.parametrize("size, most", [(2 << 20, 4), ((2 << 20) + 1, 0), (8 << 20, 0)])
+def test_large_messages_are_not_sent_far_ahead(native, size, most):
     a, b = native
     sent = []
 
     def send():
-        for i in range(30):
-            a.send_bytes(bytes([i]) * (8 << 20))
+        for i in range(20):
+            a.send_bytes(bytes([i]) * size)
             sent.append(i)
     thread = in_background(send)
     assert wait_until(lambda: asleep(os.getpid(), thread.native_id), 20)
-    assert len(sent) <= 4
-    for i in range(30):
-        assert b.recv_bytes() == bytes([i]) * (8 << 20)
+    assert len(sent) <= most
+    for i in range(20):
+        assert b.recv_bytes() == bytes([i]) * size
     thread.join()
+
+
+def test_a_large_message_whose_receiver_goes_is_not_sent(native):
+    a, b = native
+    outcome = []
+
+    def send():
+        with pytest.raises(BrokenPipeError) as raised:
+            a.send_bytes(bytes(8 << 20))
+        outcome.append(raised.type)
+    a.send("before")
+    sender = in_background(send)
+    assert wait_until(lambda: asleep(os.getpid(), sender.native_id), 20)
+    assert b.recv() == "before"
+    b.close()
+    sender.join()
+    assert outcome == [BrokenPipeError]
+    with pytest.raises(BrokenPipeError):
+        a.send("after")
+    assert cmp.check() == []
 
 
 def test_dumps_and_loads_of_ones_own(native):
@@ -527,3 +548,21 @@ def test_a_challenge_is_answered_by_old_and_new(native, answer, digest):
             answer(b, b"another")
         with pytest.raises(multiprocessing.AuthenticationError):
             delivered.result()
+
+
+def test_descriptors_of_send_handle_go_beside_the_messages(pipe):
+    a, b = pipe
+    ours, theirs = os.pipe()
+    b.fileno()  # from here on each message is told of in the socket too
+    for n in range(3):
+        reduction.send_handle(a, theirs, os.getpid())
+        assert connection.wait([b], 20) == [b]
+        got = reduction.recv_handle(b)
+        os.write(got, b"%d" % n)
+        os.close(got)
+        assert os.read(ours, 10) == b"%d" % n
+        assert connection.wait([b], 0) == []
+        a.send(n)
+        assert connection.wait([b], 20) == [b] and b.recv() == n
+    os.close(ours)
+    os.close(theirs)
