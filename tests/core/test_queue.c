@@ -172,7 +172,7 @@ static uint64_t bytes_living(void)
     return n;
 }
 
-#define MANY (SLOW ? 50000 : 500000)
+#define MANY (SLOW ? 100000 : 500000)
 
 static void test_backlog(void)
 {
