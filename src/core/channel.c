@@ -155,34 +155,44 @@ void cmp_channel_close(struct cmp_channel_end *end)
 
 /* ---- put -------------------------------------------------------------------------------------- */
 
-struct moved {
-    struct cmp_channel *channel; /* NULL: it is no end */
-    struct shape shape;
-};
-
-/* The channel of what is an end, before it is put: nobody can ask later.  */
-static void note_end(cmp_ref ref, struct moved *m)
+static void note_end(cmp_ref ref, struct cmp_moved *m)
 {
     struct cmp_channel_end_cell *cell = cmp_object_linked(ref, CMP_TYPE_END);
+    struct shape s = {0};
     uint32_t bytes;
-    *m = (struct moved){0};
+    *m = (struct cmp_moved){0};
     if (cell != NULL)
         m->channel = cmp_object_linked_bytes(load64_seqcst(&cell->channel), CMP_TYPE_CHANNEL, &bytes);
-    if (m->channel != NULL && !read_shape(m->channel, bytes, &m->shape))
+    if (m->channel != NULL && !read_shape(m->channel, bytes, &s))
         m->channel = NULL;
+    m->n_rings = s.n_rings;
+    m->cap = s.cap;
+}
+
+void cmp_channel_note(const cmp_ref *refs, int n, struct cmp_moved *moved)
+{
+    for (int i = 0; i < n && i < CMP_RECORD_REFS; i++)
+        note_end(refs[i], &moved[i]);
+}
+
+void cmp_channel_tell(const struct cmp_moved *moved, int n)
+{
+    for (int i = 0; i < n && i < CMP_RECORD_REFS; i++) {
+        struct shape s = {moved[i].n_rings, moved[i].cap};
+        if (moved[i].channel != NULL)
+            rouse_all(moved[i].channel, &s);
+    }
 }
 
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns)
 {
-    struct moved moved[CMP_RECORD_REFS];
+    struct cmp_moved moved[CMP_RECORD_REFS];
 
-    for (int i = 0; i < m->n_refs && i < CMP_RECORD_REFS; i++)
-        note_end(m->refs[i], &moved[i]);
+    cmp_channel_note(m->refs, m->n_refs, moved);
     int rc = cmp_ring_put(&end->out, m, deadline_ns);
     CMP_HOOK("channel.put.done");
-    for (int i = 0; rc == 0 && i < m->n_refs; i++)
-        if (moved[i].channel != NULL)
-            rouse_all(moved[i].channel, &moved[i].shape);
+    if (rc == 0)
+        cmp_channel_tell(moved, m->n_refs);
     return rc;
 }
 

@@ -66,6 +66,15 @@ void cmp_channel_close(struct cmp_channel_end *end);
 /* As cmp_ring_put, which see; and tell who waits if ends were among what was put.  */
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns);
 
+/* For who puts objects elsewhere, into a queue: what is noted of each before the put, since
+   nobody can ask later, and told after it, as by cmp_channel_put.  */
+struct cmp_moved {
+    struct cmp_channel *channel; /* NULL: it is no end */
+    uint32_t n_rings, cap;
+};
+void cmp_channel_note(const cmp_ref *refs, int n, struct cmp_moved *moved);
+void cmp_channel_tell(const struct cmp_moved *moved, int n);
+
 /* Whether somebody has the other end.  */
 bool cmp_channel_has_peer(struct cmp_channel_end *end);
 

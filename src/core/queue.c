@@ -5,6 +5,7 @@
 #include "queue.h"
 #include <string.h>
 #include "block.h"
+#include "channel.h"
 
 #define NEXT_LENGTH 24u
 #define RESERVE 40u /* behind every record: a NEXT, and a PAD before it */
@@ -362,14 +363,27 @@ static int take_turn(struct cmp_queue_cell *c, struct cmp_turn *turn, int64_t de
     return rc;
 }
 
+static int put_prepared(struct put *op, int64_t deadline_ns)
+{
+    struct cmp_queue_cell *c = op->q->cell;
+    struct cmp_turn turn = {
+        .side = &c->put, .other = &c->get, .possible = can_put, .act = put_locked,
+        .arg = op, .spin = &spin_put,
+    };
+    int rc;
+    do
+        rc = take_turn(c, &turn, deadline_ns);
+    while (rc == -ENOBUFS && (rc = make_spare(op)) == 0);
+    drop_spare(op);
+    return rc;
+}
+
 int cmp_queue_put_many(struct cmp_queue *q, const struct cmp_outgoing *m, int n,
                        int64_t deadline_ns)
 {
+    struct cmp_moved moved[CMP_RECORD_REFS];
     struct put op;
-    struct cmp_turn turn = {
-        .side = &q->cell->put, .other = &q->cell->get, .possible = can_put, .act = put_locked,
-        .arg = &op, .spin = &spin_put,
-    };
+
     op.q = q;
     op.m = m;
     op.n = n < CMP_QUEUE_BATCH ? n : CMP_QUEUE_BATCH;
@@ -379,11 +393,12 @@ int cmp_queue_put_many(struct cmp_queue *q, const struct cmp_outgoing *m, int n,
     int rc = cmp_draft_make(&op.draft, m, LONGEST);
     if (rc < 0)
         return rc;
-    do
-        rc = take_turn(q->cell, &turn, deadline_ns);
-    while (rc == -ENOBUFS && (rc = make_spare(&op)) == 0);
-    drop_spare(&op);
-    if (rc < 0)
+    cmp_channel_note(m->refs, m->n_refs, moved);
+    rc = put_prepared(&op, deadline_ns);
+    CMP_HOOK("queue.put.done");
+    if (rc == 0)
+        cmp_channel_tell(moved, m->n_refs);
+    else
         cmp_draft_undo(&op.draft);
     return rc < 0 ? rc : op.n_put;
 }

@@ -33,7 +33,8 @@
    If a process dies
              putting, before its commit: nothing was put; a new segment is held by the dead alone
                           queue.put.written, queue.grow.written, queue.put.placed, record.put.named
-             ... after it: all of its batch was put               object.left.*, and those of side.h
+             ... after it: all of its batch was put
+                                               object.left.*, queue.put.done, and those of side.h
              getting, before its commit: all is still there
                                     queue.get.copied, queue.get.left, queue.get.placed, record.get.*
              ... after it: those items are lost; blocks that came with them and the segment

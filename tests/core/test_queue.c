@@ -2,6 +2,7 @@
    many threads and processes on both sides; blocks and objects that travel, and who holds them; shutdown; what is done
    with; memory that ends; forged places, records, segments. */
 #include "../../src/core/block.h"
+#include "../../src/core/channel.h"
 #include "../../src/core/check.h"
 #include "../../src/core/queue.h"
 #include "../../src/core/slab.h"
@@ -482,6 +483,63 @@ static void test_dead_producer(void)
     cmp_sweep();
 }
 
+/* An end of a channel that goes by a queue is not closed meanwhile, and is once its receiver has died;
+   who waits for that is told. */
+static struct cmp_channel_end other_end;
+
+static int wait_for_end(void *arg)
+{
+    struct cmp_incoming m;
+    char buffer[512];
+    (void)arg;
+    tell(&stage->ready);
+    return -cmp_ring_get(&other_end.in, buffer, &m, after_ms(20000));
+}
+
+static int get_end_and_die(void *arg)
+{
+    char buffer[PLAIN_MAX];
+    struct cmp_incoming m;
+    (void)arg;
+    CHECK_EQ(cmp_queue_get(table, buffer, &m, 0), 0);
+    CHECK_EQ(m.n_refs, 1);
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static void test_travelling_end(void)
+{
+    cmp_ref ends[2];
+    begin();
+    table = new_queue(0);
+    pid_t receiver = fork_child(); /* before there is the end */
+    if (receiver == 0) {
+        await(&stage->go, 1);
+        _exit(get_end_and_die(NULL));
+    }
+    CHECK_EQ(cmp_channel_create(false, CMP_RING_MIN, ends), 0);
+    CHECK_EQ(cmp_channel_open(ends[0], &other_end), 0);
+    struct cmp_outgoing m = {.refs = &ends[1], .n_refs = 1};
+    pid_t waiter = fork_child();
+    if (waiter == 0) {
+        cmp_object_drop(ends[1]);
+        _exit(wait_for_end(NULL));
+    }
+    await(&stage->ready, 1);
+    sleep_ms(20);
+    CHECK_EQ(cmp_queue_put(table, &m, 0), 0);
+    cmp_sweep();
+    CHECK(cmp_channel_has_peer(&other_end));
+    CHECK_EQ(waitpid(waiter, NULL, WNOHANG), 0);
+    tell(&stage->go);
+    CHECK_EQ(exit_code(receiver), -SIGKILL);
+    CHECK_EQ(exit_code(waiter), EPIPE);
+    CHECK(!cmp_channel_has_peer(&other_end));
+    cmp_channel_close(&other_end);
+    end_queue(table);
+    cmp_sweep();
+}
+
 /* ---- shutdown ----------------------------------------------------------------------------- */
 
 static int wait_to_get(void *arg)
@@ -666,6 +724,7 @@ int main(void)
     test_bounded();
     test_no_system_calls();
     test_dead_producer();
+    test_travelling_end();
     test_many_processes();
     test_many_threads();
     test_shutdown();
