@@ -30,7 +30,7 @@ static struct talk *begin(size_t bytes, uint32_t limit)
     struct talk *t = shared_memory(sizeof *t);
     t->bytes = bytes;
     t->batch = 1;
-    CHECK(cmp_queue_create(limit, &t->ref) == 0);
+    CHECK(cmp_queue_create(limit, false, &t->ref) == 0);
     return t;
 }
 

@@ -1,4 +1,4 @@
-/* queue.c -- putting, getting, going on to the next segment; shutting down, and what is done with.
+/* queue.c -- putting, getting, going on to the next segment; shutting down.
 
    Longer than most: who puts, who gets and who looks from outside rely on each other's order
    of accesses to one layout, and are to be read side by side.  */
@@ -14,11 +14,6 @@
 static struct cmp_spin spin_put, spin_get;
 
 /* ---- positions and places ---------------------------------------------------------------- */
-
-static uint64_t items_at(uint64_t at)
-{
-    return at >> 1;
-}
 
 /* The position after n more items, whose place is the other one. */
 static uint64_t position_after(uint64_t at, uint64_t n)
@@ -145,9 +140,9 @@ static bool can_put(void *arg)
     struct cmp_queue_cell *c = op->q->cell;
     if (op->q->limit == 0 || load_seqcst(&c->shut) != 0)
         return true;
-    uint64_t put = items_at(load64_seqcst(&c->put.at));
+    uint64_t put = cmp_queue_items(load64_seqcst(&c->put.at));
     /* Never more in it than were put by then: a no is true of this moment. */
-    return (int64_t)(put - items_at(load64_seqcst(&c->get.at))) < (int64_t)op->q->limit;
+    return (int64_t)(put - cmp_queue_items(load64_seqcst(&c->get.at))) < (int64_t)op->q->limit;
 }
 
 /* How many of op->n there is room for; -ESHUTDOWN, -EAGAIN or -EUCLEAN. */
@@ -158,7 +153,7 @@ static int count_room(const struct put *op)
     if (load_seqcst(&c->shut) != 0)
         return -ESHUTDOWN;
     /* SYNC seq_cst: after the look at shut; and pairs with the commit of get. */
-    int64_t n = (int64_t)(items_at(load64_relaxed(&c->put.at)) - items_at(load64_seqcst(&c->get.at)));
+    int64_t n = (int64_t)(cmp_queue_items(load64_relaxed(&c->put.at)) - cmp_queue_items(load64_seqcst(&c->get.at)));
     if (n < 0 || (limit != 0 && n > limit))
         return -EUCLEAN;
     if (limit == 0 || op->n < limit - n)
@@ -423,7 +418,7 @@ static bool can_get(void *arg)
 {
     struct cmp_queue_cell *c = ((struct get *)arg)->q->cell;
     uint64_t head = load64_seqcst(&c->get.at);
-    return items_at(load64_seqcst(&c->put.at)) != items_at(head) || load_seqcst(&c->shut) != 0;
+    return cmp_queue_items(load64_seqcst(&c->put.at)) != cmp_queue_items(head) || load_seqcst(&c->shut) != 0;
 }
 
 /* How many are to be got now; -EAGAIN, -ESHUTDOWN or -EUCLEAN. */
@@ -433,7 +428,7 @@ static int count_items(const struct get *op, uint64_t at)
     bool shut = load_seqcst(&c->shut) != 0;
     /* SYNC seq_cst: after the look at shut: nothing is put after that; and pairs with the
        commit of put: the records are whole.  */
-    int64_t n = (int64_t)(items_at(load64_seqcst(&c->put.at)) - items_at(at));
+    int64_t n = (int64_t)(cmp_queue_items(load64_seqcst(&c->put.at)) - cmp_queue_items(at));
     if (n < 0)
         return -EUCLEAN;
     if (shut && load_seqcst(&c->immediate) != 0 && !op->empties)
@@ -543,6 +538,8 @@ static int get_locked(void *arg)
         return rc;
     }
     uint64_t end = position_after(at, (uint64_t)op->n_got);
+    if (op->q->counts)
+        cmp_tasks_take(&c->tasks, (uint32_t)op->n_got);
     write_place(&c->get_place[end & 1], &op->p);
     CMP_HOOK("queue.get.placed");
     cmp_side_commit(&c->get, &c->put, end);
@@ -622,13 +619,13 @@ uint64_t cmp_queue_size(struct cmp_queue *q)
     uint64_t got = load64_seqcst(&c->get.at), put, again;
     while (put = load64_seqcst(&c->put.at), (again = load64_seqcst(&c->get.at)) != got)
         got = again;
-    return items_at(put) - items_at(got);
+    return cmp_queue_items(put) - cmp_queue_items(got);
 }
 
 uint64_t cmp_queue_unfinished(struct cmp_queue *q)
 {
-    uint64_t done = load64_seqcst(&q->cell->done);
-    return items_at(load64_seqcst(&q->cell->put.at)) - done;
+    uint64_t done = load64_seqcst(&q->cell->tasks.done);
+    return cmp_queue_items(load64_seqcst(&q->cell->put.at)) - done;
 }
 
 bool cmp_queue_is_shut(struct cmp_queue *q)
@@ -655,84 +652,11 @@ int cmp_queue_shutdown(struct cmp_queue *q, bool immediate)
     return immediate ? empty_all(q) : 0;
 }
 
-/* ---- done with --------------------------------------------------------------------------------- */
-
-static bool is_all_done(struct cmp_queue_cell *c)
-{
-    uint64_t done = load64_seqcst(&c->done);
-    return done == items_at(load64_seqcst(&c->put.at));
-}
-
-/* Disarmed before the wake: while idle is pending the kernel wakes one, who wakes all. */
-static void wake_joiners(struct cmp_queue_cell *c)
-{
-    if (load_seqcst(&c->idle) == 0)
-        return;
-    xchg_seqcst(&c->idle, 0);
-    CMP_HOOK("queue.done.disarmed");
-    cmp_unpark(&c->idle, CMP_UNPARK_ALL);
-    CMP_HOOK("queue.done.woke");
-}
-
-int cmp_queue_task_done(struct cmp_queue *q)
-{
-    struct cmp_queue_cell *c = q->cell;
-    uint64_t done = load64_seqcst(&c->done);
-    int rc = 0;
-
-    cmp_pending(&c->idle);
-    do
-        rc = done < items_at(load64_seqcst(&c->put.at)) ? 0 : -EINVAL;
-    while (rc == 0 && !cas64_strong(&c->done, &done, done + 1));
-    CMP_HOOK("queue.done.counted");
-    if (rc == 0 && is_all_done(c))
-        wake_joiners(c);
-    cmp_pending(NULL);
-    return rc;
-}
-
-static cmp_word *low_half(cmp_word64 *word)
-{
-    cmp_word *half = (cmp_word *)(void *)word;
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
-}
-
-static int join_once(struct cmp_queue_cell *c, struct cmp_nap *nap, int64_t deadline_ns)
-{
-    cmp_word *guard = low_half(&c->done);
-    /* SYNC seq_cst: armed before the last look; pairs with wake_joiners. */
-    xchg_seqcst(&c->idle, PARK_ARMED);
-    uint32_t stands = load_seqcst(guard);
-    if (is_all_done(c))
-        return 0;
-    CMP_HOOK("queue.join.armed");
-    struct cmp_watch words[] = {{&c->idle, PARK_ARMED}, {guard, stands}};
-    int rc = cmp_nap(nap, words, 2, deadline_ns);
-    CMP_HOOK("queue.join.woken");
-    return rc;
-}
-
-int cmp_queue_join(struct cmp_queue *q, int64_t deadline_ns)
-{
-    struct cmp_queue_cell *c = q->cell;
-    struct cmp_nap nap = CMP_NAP_INIT;
-    int rc = 0;
-
-    cmp_pending(&c->idle);
-    while (rc == 0 && !is_all_done(c))
-        rc = join_once(c, &nap, deadline_ns);
-    bool all_done = is_all_done(c);
-    if (nap.slept && all_done)
-        cmp_unpark(&c->idle, CMP_UNPARK_ALL); /* it may have been the kernel's only wake */
-    cmp_pending(NULL);
-    return all_done ? 0 : rc;
-}
-
 /* ---- create and open --------------------------------------------------------------------------- */
 
 #define CELL_BYTES (sizeof(struct cmp_queue_cell) + CMP_SEGMENT_HOME)
 
-int cmp_queue_create(uint32_t limit, cmp_ref *ref)
+int cmp_queue_create(uint32_t limit, bool counts, cmp_ref *ref)
 {
     struct place first = {.cap = CMP_SEGMENT_HOME};
     void *cell;
@@ -742,6 +666,7 @@ int cmp_queue_create(uint32_t limit, cmp_ref *ref)
     struct cmp_queue_cell *c = cell;
     memset(c, 0, sizeof *c);
     c->limit = limit;
+    c->counts = counts;
     write_place(&c->put_place[0], &first);
     write_place(&c->get_place[0], &first);
     return 0;
@@ -755,6 +680,7 @@ int cmp_queue_take(cmp_ref ref, struct cmp_queue *q)
         return rc;
     *q = (struct cmp_queue){.ref = ref, .cell = cell};
     q->limit = *(volatile uint32_t *)&q->cell->limit;
+    q->counts = *(volatile uint32_t *)&q->cell->counts != 0;
     if (cmp_object_bytes(ref) >= CELL_BYTES)
         return 0;
     cmp_object_drop(ref);
@@ -827,7 +753,7 @@ static bool walk_record(struct walk *w, uint64_t i, struct cmp_record *h, cmp_re
     uint64_t length = cmp_record_look(&strip, w->p.at, w->p.cap, h, refs);
     bool leads_on = length > 0 && h->kind == CMP_RECORD_NEXT;
     uint64_t number = leads_on ? cmp_record_number(&strip, w->p.at, h) : 0;
-    if (length == 0 || items_at(load64_seqcst(&w->c->get.at)) > i)
+    if (length == 0 || cmp_queue_items(load64_seqcst(&w->c->get.at)) > i)
         return false;
     for (uint32_t j = 0; j < h->n_refs; j++)
         w->visit(w->arg, refs[j]);
@@ -846,10 +772,10 @@ static bool walk_records(struct walk *w)
     cmp_ref refs[CMP_RECORD_REFS];
     if (!find_walked(w))
         return load64_seqcst(&w->c->get.at) != w->at;
-    for (uint64_t i = items_at(w->at); (int64_t)(w->end - i) > 0; i++)
+    for (uint64_t i = cmp_queue_items(w->at); (int64_t)(w->end - i) > 0; i++)
         do
             if (!walk_record(w, i, &h, refs))
-                return items_at(load64_seqcst(&w->c->get.at)) > i;
+                return cmp_queue_items(load64_seqcst(&w->c->get.at)) > i;
         while (h.kind == CMP_RECORD_PAD || h.kind == CMP_RECORD_NEXT);
     return false;
 }
@@ -867,7 +793,7 @@ void cmp_queue_each_ref(struct cmp_queue_cell *c, uint32_t cell_bytes,
         /* SYNC seq_cst: what is put after this look was touched after it, see object.h. */
         if (!see_place(&c->put, c->put_place, &put, &w.last))
             return;
-        w.end = items_at(put);
+        w.end = cmp_queue_items(put);
         if (w.p.segment != 0)
             visit(arg, w.p.segment);
         again = load_seqcst(&c->has_refs) != 0 ? walk_records(&w) : walk_segments(&w);
@@ -890,10 +816,12 @@ const char *cmp_queue_check(struct cmp_queue_cell *c, uint32_t cell_bytes)
         return "a queue in a cell that is too small";
     if (!see_place(&c->get, c->get_place, &got, &get) || !see_place(&c->put, c->put_place, &at, &put))
         return "a queue has a place that cannot be";
-    if ((int64_t)(items_at(at) - items_at(got)) < 0 || put.at < get.at)
+    if ((int64_t)(cmp_queue_items(at) - cmp_queue_items(got)) < 0 || put.at < get.at)
         return "more was got from a queue than was put";
-    if (load_seqcst(&c->shut) & ~CMP_SHUT || load_seqcst(&c->idle) & ~PARK_ARMED)
-        return "a queue is shut or idle, and neither";
-    const char *what = cmp_side_check(&c->put);
+    if (load_seqcst(&c->shut) & ~CMP_SHUT)
+        return "a queue is neither shut nor not";
+    const char *what = cmp_tasks_check(&c->tasks);
+    if (what == NULL)
+        what = cmp_side_check(&c->put);
     return what != NULL ? what : cmp_side_check(&c->get);
 }

@@ -1,7 +1,7 @@
 /* queue.h -- records of any length, first in first out, from many to many: bounded by a number of
    items, or not at all.
 
-   Layout    an object of CMP_TYPE_QUEUE, struct cmp_queue_cell, 4.7 KB.  Records (record.h) lie
+   Layout    an object of CMP_TYPE_QUEUE, struct cmp_queue_cell, 6.2 KB.  Records (record.h) lie
              in a chain of segments, each a strip of bytes: the first one is in the cell, the
              others are blocks (block.h), struct cmp_segment.
                put, get   the two sides (side.h).  A position is  items << 1 | parity:  so many
@@ -13,8 +13,7 @@
                limit      as many items at most; 0: any number
                shut       0, or CMP_SHUT; immediate: what is there shall not be got either
                has_refs   a record with references was put once: sweeps must look
-               done       so many items are done with; idle: 0, or PARK_ARMED: somebody may wait
-                          until that is all
+               counts     whose consumers are to be known; tasks: see tasks.h
              A segment with no room for one more record ends with a record of kind NEXT, which
              names the next one, of twice its bytes, up to CMP_SEGMENT_MAX.  For sweeps alone its
              head says the same; true once the place of put has left the segment.
@@ -41,9 +40,7 @@
              that was left are held by the dead alone                    queue.got.out, queue.got.left
              shutting down: not shut; or shut, and shut is pending: the kernel wakes one who
              waits, and he all others                                queue.shut.stored, queue.shut.woke
-             done with an item, before the wake: idle is pending, the kernel wakes one
-             who joins, and he all others               queue.done.counted, .disarmed, .woke
-             woken so: idle is pending                              queue.join.armed, queue.join.woken
+             done with an item, or joining: see tasks.h
    Fork      as record.h.
 
    Nothing in shared memory is believed: see -EUCLEAN and -ESTALE below.  */
@@ -56,6 +53,7 @@
 #include "object.h"
 #include "record.h"
 #include "side.h"
+#include "tasks.h"
 
 #define CMP_SEGMENT_HOME UINT32_C(4096)
 #define CMP_SEGMENT_MAX (UINT32_C(1) << 20)
@@ -87,13 +85,18 @@ struct cmp_queue_cell {
     cmp_word shut;
     cmp_word immediate;
     cmp_word has_refs;
-    cmp_word idle;
-    uint32_t reserved;
-    cmp_word64 done;
-    uint32_t reserved_too[8];
+    uint32_t counts;
+    uint32_t reserved[11];
+    struct cmp_tasks tasks;
     struct cmp_segment home;
 };
-_Static_assert(sizeof(struct cmp_queue_cell) == 640, "shared layout");
+_Static_assert(sizeof(struct cmp_queue_cell) == 2240, "shared layout");
+
+/* How many items a position of a side counts.  */
+static inline uint64_t cmp_queue_items(uint64_t at)
+{
+    return at >> 1;
+}
 
 /* A segment as this process has found it.  ref is 0 while the rest changes.  */
 struct cmp_segment_known {
@@ -107,11 +110,13 @@ struct cmp_queue {
     cmp_ref ref;
     struct cmp_queue_cell *cell;
     uint32_t limit; /* copied where it was checked */
+    bool counts;
     struct cmp_segment_known puts, gets; /* for who has that lock */
 };
 
-/* Make one, and hold it once.  0 or as cmp_object_create.  */
-int cmp_queue_create(uint32_t limit, cmp_ref *ref);
+/* Make one, and hold it once.  counts: cmp_queue_join shall tell of consumers that died.  0 or as
+   cmp_object_create.  */
+int cmp_queue_create(uint32_t limit, bool counts, cmp_ref *ref);
 
 /* Use one that this process holds; that hold is the caller's to give, and cmp_object_drop(q->ref)
    ends the use.  And: a reference has come in by other ways: cmp_object_take, and open.
@@ -163,11 +168,16 @@ uint64_t cmp_queue_unfinished(struct cmp_queue *q);
 int cmp_queue_shutdown(struct cmp_queue *q, bool immediate);
 bool cmp_queue_is_shut(struct cmp_queue *q);
 
-/* One item that was got is done with.  0; -EINVAL: so many were not put.  */
-int cmp_queue_task_done(struct cmp_queue *q);
+/* One item that was got is done with, and wait until all are that were put: as tasks.h has it.  */
+static inline int cmp_queue_task_done(struct cmp_queue *q)
+{
+    return cmp_tasks_done(&q->cell->tasks, &q->cell->put.at);
+}
 
-/* Wait until all that was put is done with.  0, -ETIMEDOUT or -EINTR.  */
-int cmp_queue_join(struct cmp_queue *q, int64_t deadline_ns);
+static inline int cmp_queue_join(struct cmp_queue *q, struct cmp_loss *loss, int64_t deadline_ns)
+{
+    return cmp_tasks_join(&q->cell->tasks, &q->cell->put.at, &q->cell->get.at, loss, deadline_ns);
+}
 
 /* ---- for object.c and check.c ------------------------------------------------------- */
 

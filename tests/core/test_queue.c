@@ -27,7 +27,7 @@ static struct cmp_queue *new_queue(uint32_t limit)
 {
     struct cmp_queue *q = malloc(sizeof *q);
     cmp_ref ref;
-    CHECK_EQ(cmp_queue_create(limit, &ref), 0);
+    CHECK_EQ(cmp_queue_create(limit, true, &ref), 0);
     CHECK_EQ(cmp_queue_open(ref, q), 0);
     return q;
 }
@@ -587,11 +587,13 @@ static void test_shutdown(void)
     }
 }
 
+static struct cmp_loss loss;
+
 static int wait_to_join(void *arg)
 {
     (void)arg;
     tell(&stage->ready);
-    return -cmp_queue_join(table, after_ms(20000));
+    return -cmp_queue_join(table, &loss, after_ms(20000));
 }
 
 static void test_shutdown_at_once(void)
@@ -624,12 +626,12 @@ static void test_join(void)
     pid_t child[3];
     begin();
     table = new_queue(0);
-    CHECK_EQ(cmp_queue_join(table, 0), 0);
+    CHECK_EQ(cmp_queue_join(table, &loss, 0), 0);
     CHECK_EQ(cmp_queue_task_done(table), -EINVAL);
     for (int i = 0; i < 10; i++)
         CHECK_EQ(put_number(table, 1, 0), 0);
-    CHECK_EQ(cmp_queue_join(table, 0), -ETIMEDOUT);
-    CHECK_EQ(cmp_queue_join(table, after_ms(10)), -ETIMEDOUT);
+    CHECK_EQ(cmp_queue_join(table, &loss, 0), -ETIMEDOUT);
+    CHECK_EQ(cmp_queue_join(table, &loss, after_ms(10)), -ETIMEDOUT);
     cmp_platform_pretend(CMP_LACKS_BACKSTOP);
     for (int i = 0; i < 3; i++)
         child[i] = start_child(wait_to_join, NULL);
@@ -638,14 +640,107 @@ static void test_join(void)
     for (int i = 0; i < 10; i++) {
         CHECK_EQ(get_number(table, &number, 0), 0);
         CHECK_EQ(cmp_queue_unfinished(table), 10 - i);
-        CHECK_EQ(cmp_queue_join(table, 0), -ETIMEDOUT);
+        CHECK_EQ(cmp_queue_join(table, &loss, 0), -ETIMEDOUT);
         CHECK_EQ(cmp_queue_task_done(table), 0);
     }
     for (int i = 0; i < 3; i++)
         CHECK_EQ(exit_code(child[i]), 0);
     cmp_platform_pretend(0);
-    CHECK_EQ(cmp_queue_join(table, 0), 0);
+    CHECK_EQ(cmp_queue_join(table, &loss, 0), 0);
     CHECK_EQ(cmp_queue_task_done(table), -EINVAL);
+    end_queue(table);
+}
+
+/* Gets so many, is done with one, and waits to be killed. */
+static void get_and_keep(void *arg)
+{
+    uint64_t number;
+    for (int i = 0; i < *(int *)arg; i++)
+        CHECK_EQ(get_number(table, &number, 0), 0);
+    CHECK_EQ(cmp_queue_task_done(table), 0);
+}
+
+static int wait_for_loss(void *arg)
+{
+    int rc = wait_to_join(NULL);
+    CHECK_EQ(loss.pid, *(pid_t *)arg);
+    CHECK_EQ(loss.count, 2);
+    return -rc == -EOWNERDEAD ? 7 : 1;
+}
+
+/* Who dies with items is told of, to who waits then and who comes later; until somebody is done with them. */
+static void test_lost_items(void)
+{
+    static int three = 3, five = 5;
+    pid_t child[2];
+    begin();
+    table = new_queue(0);
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(put_number(table, 1, 0), 0);
+    cmp_platform_pretend(CMP_LACKS_BACKSTOP);
+    pid_t good = start_peer(get_and_keep, &five);
+    pid_t victim = start_peer(get_and_keep, &three);
+    for (int i = 0; i < 2; i++)
+        child[i] = start_child(wait_for_loss, &victim);
+    await(&stage->ready, 4);
+    sleep_ms(10);
+    CHECK_EQ(cmp_queue_join(table, &loss, 0), -ETIMEDOUT);
+    check_killed(victim);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(exit_code(child[i]), 7);
+    cmp_sweep(); /* the slot has gone on */
+    CHECK_EQ(cmp_queue_join(table, &loss, CMP_FOREVER), -EOWNERDEAD);
+    CHECK(loss.pid == victim && loss.count == 2);
+    cmp_platform_pretend(0);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(cmp_queue_task_done(table), 0); /* on behalf of the dead */
+    CHECK_EQ(cmp_queue_join(table, &loss, after_ms(5)), -ETIMEDOUT);
+    check_killed(good);
+    CHECK_EQ(cmp_queue_join(table, &loss, CMP_FOREVER), -EOWNERDEAD);
+    CHECK_EQ(loss.count, 4);
+    end_queue(table);
+    cmp_sweep();
+}
+
+/* One who has got nothing when the wait begins is watched too; many consumers have room after each other. */
+static int get_late_and_die(void *arg)
+{
+    uint64_t number;
+    (void)arg;
+    await(&stage->go, 1);
+    CHECK_EQ(get_number(table, &number, 0), 0);
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int get_and_be_done(void *arg)
+{
+    uint64_t number;
+    (void)arg;
+    CHECK_EQ(get_number(table, &number, 0), 0);
+    CHECK_EQ(cmp_queue_task_done(table), 0);
+    return 0;
+}
+
+static void test_late_consumer(void)
+{
+    begin();
+    table = new_queue(0);
+    for (int i = 0; i < 300; i++) {
+        CHECK_EQ(put_number(table, 1, 0), 0);
+        CHECK_EQ(exit_code(start_child(get_and_be_done, NULL)), 0);
+    }
+    CHECK_EQ(cmp_queue_join(table, &loss, 0), 0);
+    CHECK_EQ(put_number(table, 1, 0), 0);
+    cmp_platform_pretend(CMP_LACKS_BACKSTOP);
+    pid_t late = start_child(get_late_and_die, NULL);
+    pid_t waiter = start_child(wait_to_join, NULL);
+    await(&stage->ready, 1);
+    sleep_ms(10);
+    tell(&stage->go);
+    CHECK_EQ(exit_code(late), -SIGKILL);
+    CHECK_EQ(exit_code(waiter), EOWNERDEAD);
+    cmp_platform_pretend(0);
     end_queue(table);
 }
 
@@ -658,7 +753,7 @@ static void test_signal(void)
     CHECK_EQ(get_number(table, &number, after_ms(20000)), -EINTR);
     CHECK_EQ(put_number(table, 3, CMP_FOREVER), 0);
     CHECK_EQ(put_number(table, 3, after_ms(20000)), -EINTR);
-    CHECK_EQ(cmp_queue_join(table, after_ms(20000)), -EINTR);
+    CHECK_EQ(cmp_queue_join(table, &loss, after_ms(20000)), -EINTR);
     stop_pesterer(pesterer, &before);
     CHECK(get_number(table, &number, 0) == 0 && number == 3);
     end_queue(table);
@@ -730,6 +825,8 @@ int main(void)
     test_shutdown();
     test_shutdown_at_once();
     test_join();
+    test_lost_items();
+    test_late_consumer();
     test_signal();
     test_damage();
     test_taken();

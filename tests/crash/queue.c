@@ -17,6 +17,7 @@
 #define STALE 1000u     /* numbers of messages that are gone */
 
 static struct cmp_queue q;
+static struct cmp_loss loss;
 static uint32_t size_of_messages, n_turns, next_of_director;
 static int n_lost; /* may be */
 
@@ -184,7 +185,7 @@ static void wear(uint64_t bytes)
 static void make_queue(uint32_t bytes, uint32_t turns, uint32_t limit)
 {
     cmp_ref ref;
-    int rc = cmp_queue_create(limit, &ref);
+    int rc = cmp_queue_create(limit, true, &ref);
     if (rc == 0)
         rc = cmp_queue_open(ref, &q);
     if (rc < 0) {
@@ -535,7 +536,7 @@ static void doer(int id)
 static void joiner(int id)
 {
     ready();
-    int rc = cmp_queue_join(&q, CMP_FOREVER);
+    int rc = cmp_queue_join(&q, &loss, CMP_FOREVER);
     if (rc != 0)
         violation("actor %d: join: %d", id, rc);
 }
@@ -588,6 +589,63 @@ static void join(int last, int b)
     account();
 }
 
+/* The victim gets two, or is done with the first of them; b join: they wait for as long as all that it has got is
+   not lost, and no longer.  */
+static void consumer(int id)
+{
+    if (n_turns > 0)
+        ready();
+    int rc = get_some(1, 0);
+    if (rc == 1 && n_turns > 0)
+        rc = get_some(1, 0);
+    if (n_turns == 0)
+        ready();
+    if (rc != 1 || cmp_queue_task_done(&q) != 0)
+        violation("actor %d: get and done: %d", id, rc);
+}
+
+static void careful_joiner(int id)
+{
+    struct cmp_loss lost;
+    int rc = cmp_queue_join(&q, &lost, CMP_FOREVER);
+    uint32_t n = (uint32_t)cmp_queue_unfinished(&q);
+    if (rc != 0 && rc != -EOWNERDEAD)
+        violation("actor %d: join: %d", id, rc);
+    if (rc == -EOWNERDEAD && (lost.count == 0 || lost.count > n || lost.pid != (int)load64_seqcst(&board->ref[8])))
+        violation("actor %d: %d lost of %u, by %d", id, (int)lost.count, n, lost.pid);
+}
+
+static bool are_unlost(void)
+{
+    return cmp_queue_size(&q) == cmp_queue_unfinished(&q);
+}
+
+static void consumer_dies(int both, int b)
+{
+    make_done_queue();
+    cmp_queue_task_done(&q);
+    director_puts(2);
+    n_turns = (uint32_t)both;
+    n_lost = 2;
+    struct actor *v = spawn_victim(consumer);
+    store64_seqcst(&board->ref[8], (uint64_t)v->pid);
+    spawn_sleepers(careful_joiner, b);
+    lead(v);
+    kill_actor(v);
+    second_dies();
+    settle(are_unlost);
+    while (cmp_queue_size(&q) > 0) {
+        director_gets(1);
+        cmp_queue_task_done(&q);
+    }
+    settle(NULL);
+    while (cmp_queue_unfinished(&q) > 0)
+        cmp_queue_task_done(&q);
+    if (cmp_queue_join(&q, &loss, 0) != 0)
+        violation("all is done, and join waits");
+    account();
+}
+
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 static void maker(int id)
@@ -595,7 +653,7 @@ static void maker(int id)
     (void)id;
     cmp_ref ref;
     ready();
-    if (cmp_queue_create(0, &ref) != 0 || cmp_queue_open(ref, &q) != 0) {
+    if (cmp_queue_create(0, false, &ref) != 0 || cmp_queue_open(ref, &q) != 0) {
         violation("create failed");
         return;
     }
@@ -647,6 +705,8 @@ static const struct scenario list[] = {
     {"queue: done, 3 join", be_done, 3, 0, 3, 1, 0},
     {"queue: join, first of 3", join, 0, 2, 11, 1, 0},
     {"queue: join, last of 3", join, 1, 2, 11, 1, 0},
+    {"queue: get and done, 2 join, its items are lost", consumer_dies, 1, 2, 71, 1, 0},
+    {"queue: done with one of one, 2 join", consumer_dies, 0, 2, 17, 1, 0},
     {"queue: create, on to the next segment, drop", create, 0, 0, 397, 0, 0},
 };
 SCENARIOS(list)
