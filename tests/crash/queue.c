@@ -327,6 +327,19 @@ static void put_on(int batch, int b)
     account();
 }
 
+/* The victim goes on to the next segment after some of this one, in one batch or in turns. */
+static void get_up_to(int batch, int b)
+{
+    (void)b;
+    make_queue(LARGE, 3, 0);
+    n_lost = batch ? BATCH : 1;
+    director_puts(N_FULL + 2);
+    director_gets(N_FULL - 1);
+    lead(spawn_victim(batch ? batch_getter : getter));
+    cmp_sweep();
+    account();
+}
+
 /* The victim goes on to a smaller one. */
 static void put_back(int a, int b)
 {
@@ -376,23 +389,28 @@ static void get(int how, int b)
     account();
 }
 
-/* ... and must go on to the next segment for the last of them. */
+/* Two segments are full of old messages, the next that is put goes into the third. */
+static void fill_two(void)
+{
+    for (uint32_t i = 0; i < 3 * N_FULL; i++)
+        if (put_sized(STALE, LARGE, 0) != 0)
+            violation("the queue does not grow");
+}
+
+static void take_two(void)
+{
+    for (uint32_t i = 0; i < 3 * N_FULL; i++)
+        take_stale();
+}
+
+/* ... and one must go on to the next segment for the first of them. */
 static void get_on(int bytes, int batch)
 {
-    make_queue(LARGE, 3, 0);
+    make_queue((uint32_t)bytes, 2, 0);
     n_lost = batch ? BATCH : 1;
-    director_puts(N_FULL + 2);
-    director_gets(N_FULL - 1);
-    if (bytes == (int)BLOCK) { /* which comes first in the next segment */
-        director_gets(3);
-        make_queue(LARGE, 1, 0);
-        director_puts(N_FULL);
-        size_of_messages = BLOCK;
-        director_puts(1);
-        size_of_messages = LARGE;
-        director_gets(N_FULL);
-        size_of_messages = BLOCK;
-    }
+    fill_two();
+    director_puts(3);
+    take_two();
     lead(spawn_victim(batch ? batch_getter : getter));
     cmp_sweep();
     account();
@@ -437,9 +455,10 @@ static void move_stopped(int who, int b)
 {
     (void)b;
     make_queue(LARGE, 1, 0);
-    director_puts(N_FULL + (who == GETTER || who == SWEEPER_OF_GOT));
+    fill_two();
     if (who == GETTER || who == SWEEPER_OF_GOT)
-        director_gets(N_FULL);
+        director_puts(1);
+    take_two();
     kill_actor(spawn_marked(mark)); /* a reason to sweep */
     struct actor *v = spawn_victim(who == PUTTER ? putter : who == GETTER ? getter : sweeping);
     stop_here(v);
@@ -589,8 +608,7 @@ static void join(int last, int b)
     account();
 }
 
-/* The victim gets two, or is done with the first of them; b join: they wait for as long as all that it has got is
-   not lost, and no longer.  */
+/* The victim gets two and is done with one, or has got one and is done with that; then it ends.  b join. */
 static void consumer(int id)
 {
     if (n_turns > 0)
@@ -615,11 +633,6 @@ static void careful_joiner(int id)
         violation("actor %d: %d lost of %u, by %d", id, (int)lost.count, n, lost.pid);
 }
 
-static bool are_unlost(void)
-{
-    return cmp_queue_size(&q) == cmp_queue_unfinished(&q);
-}
-
 static void consumer_dies(int both, int b)
 {
     make_done_queue();
@@ -632,12 +645,11 @@ static void consumer_dies(int both, int b)
     spawn_sleepers(careful_joiner, b);
     lead(v);
     kill_actor(v);
-    second_dies();
-    settle(are_unlost);
     while (cmp_queue_size(&q) > 0) {
         director_gets(1);
         cmp_queue_task_done(&q);
     }
+    second_dies();
     settle(NULL);
     while (cmp_queue_unfinished(&q) > 0)
         cmp_queue_task_done(&q);
@@ -690,7 +702,9 @@ static const struct scenario list[] = {
     {"queue: get of a batch, nobody waits", get, SMALL | MANY, 0, 23, 0, 0},
     {"queue: get of a batch, full, 2 wait", get, SMALL | MANY, 2, 37, 0, 0},
     {"queue: get, on to the next segment", get_on, LARGE, 0, 61, 0, 0},
-    {"queue: get of a batch, up to the next segment", get_on, LARGE, 1, 61, 0, 0},
+    {"queue: get of a batch, on to the next segment", get_on, LARGE, 1, 61, 0, 0},
+    {"queue: get, up to the next segment", get_up_to, 0, 0, 61, 0, 0},
+    {"queue: get of a batch, up to the next segment", get_up_to, 1, 0, 61, 0, 0},
     {"queue: get by a block, on to the next segment", get_on, BLOCK, 0, 61, 0, 0},
     {"queue: get, empty, first of 3", get_empty, SMALL, 2, 31, 1, 0},
     {"queue: get, empty, last of 3", get_empty, SMALL | LAST, 2, 47, 1, 0},
