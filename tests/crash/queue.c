@@ -389,18 +389,31 @@ static void get(int how, int b)
     account();
 }
 
-/* Two segments are full of old messages, the next that is put goes into the third. */
-static void fill_two(void)
+/* Whether the second segment has no room for another large message: nothing of it was taken. */
+static bool is_second_full(void)
 {
-    for (uint32_t i = 0; i < 3 * N_FULL; i++)
-        if (put_sized(STALE, LARGE, 0) != 0)
-            violation("the queue does not grow");
+    struct cmp_place *p = &q.cell->put_place[load64_seqcst(&q.cell->put.at) & 1];
+    uint64_t left = p->cap - p->at % p->cap, length = LARGE + 8;
+    return p->cap == 2 * CMP_SEGMENT_HOME &&
+           p->at - p->from + length + (left < length ? left : 0) + 40 > p->cap;
 }
 
-static void take_two(void)
+/* Two segments are full of old messages, and the next that is put goes into the third.  How many. */
+static int fill_two(void)
 {
-    for (uint32_t i = 0; i < 3 * N_FULL; i++)
+    int n = 0;
+    for (; !is_second_full(); n++)
+        if (put_sized(STALE, LARGE, 0) != 0)
+            violation("the queue does not grow");
+    return n;
+}
+
+static void take_two(int n)
+{
+    while (n-- > 0)
         take_stale();
+    if (q.cell->get_place[load64_seqcst(&q.cell->get.at) & 1].cap != 2 * CMP_SEGMENT_HOME)
+        violation("the second segment was left too early");
 }
 
 /* ... and one must go on to the next segment for the first of them. */
@@ -408,9 +421,9 @@ static void get_on(int bytes, int batch)
 {
     make_queue((uint32_t)bytes, 2, 0);
     n_lost = batch ? BATCH : 1;
-    fill_two();
+    int n = fill_two();
     director_puts(3);
-    take_two();
+    take_two(n);
     lead(spawn_victim(batch ? batch_getter : getter));
     cmp_sweep();
     account();
@@ -455,10 +468,10 @@ static void move_stopped(int who, int b)
 {
     (void)b;
     make_queue(LARGE, 1, 0);
-    fill_two();
+    int n = fill_two();
     if (who == GETTER || who == SWEEPER_OF_GOT)
         director_puts(1);
-    take_two();
+    take_two(n);
     kill_actor(spawn_marked(mark)); /* a reason to sweep */
     struct actor *v = spawn_victim(who == PUTTER ? putter : who == GETTER ? getter : sweeping);
     stop_here(v);
@@ -512,8 +525,16 @@ static void shut_down(int full, int b)
     make_queue(SMALL, 1, 1);
     if (full)
         director_puts(1);
-    for (int i = 0; i < b; i++)
+    struct actor *first = spawn_sleeper(full ? await_shut_full : await_shut);
+    for (int i = 1; i < b; i++)
         spawn_sleeper(full ? await_shut_full : await_shut);
+    if (b > 2) {
+        /* The one in the seat becomes the last in the kernel's queue. */
+        kill(first->pid, SIGSTOP);
+        usleep(500);
+        kill(first->pid, SIGCONT);
+        await_sleep(first);
+    }
     lead(spawn_victim(shutter));
     second_dies();
     settle(is_not_shut);
@@ -705,7 +726,7 @@ static const struct scenario list[] = {
     {"queue: get of a batch, on to the next segment", get_on, LARGE, 1, 61, 0, 0},
     {"queue: get, up to the next segment", get_up_to, 0, 0, 61, 0, 0},
     {"queue: get of a batch, up to the next segment", get_up_to, 1, 0, 61, 0, 0},
-    {"queue: get by a block, on to the next segment", get_on, BLOCK, 0, 61, 0, 0},
+    {"queue: get by a block, on to the next segment", get_on, BLOCK, 0, 197, 0, 0},
     {"queue: get, empty, first of 3", get_empty, SMALL, 2, 31, 1, 0},
     {"queue: get, empty, last of 3", get_empty, SMALL | LAST, 2, 47, 1, 0},
     {"queue: get of a batch, empty, first of 2", get_empty, SMALL | MANY, 1, 71, 0, 0},
@@ -715,6 +736,7 @@ static const struct scenario list[] = {
     {"queue: sweep, stopped while another gets", move_stopped, SWEEPER_OF_GOT, 0, 97, 0, 0},
     {"queue: shut down, 2 wait for items", shut_down, 0, 2, 7, 1, 0},
     {"queue: shut down, 2 wait for room", shut_down, 1, 2, 7, 1, 0},
+    {"queue: shut down, 3 wait, the seat last", shut_down, 0, 3, 7, 0, 0},
     {"queue: shut down at once, two segments", shut_at_once, 0, 0, 97, 0, 0},
     {"queue: done, 3 join", be_done, 3, 0, 3, 1, 0},
     {"queue: join, first of 3", join, 0, 2, 11, 1, 0},
