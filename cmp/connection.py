@@ -4,6 +4,7 @@ What an end of a pipe does is in the native type `_cmp.Connection`. Beside it ea
 message: it is readable when there is one, for select() and its like.
 """
 import io
+import math
 import os
 import selectors
 import sys
@@ -63,7 +64,8 @@ class PipeEnd(_cmp.Connection, _Private, _std.Connection):
     def __reduce__(self):
         if context.get_spawning_popen() is not None:
             return _rebuild, (type(self), reduction.DupFd(self._fd), self.__getstate__())
-        return _rebuild, (type(self), _Parcel(self), self._place())
+        place, is_held = self._place()
+        return _rebuild, (type(self), reduction.DupFd(self._fd) if is_held else _Parcel(self), place)
 
 
 def Pipe(duplex=True):
@@ -75,7 +77,7 @@ def Pipe(duplex=True):
 
 
 class _Parcel:
-    """An end on its way to a process that is not being started: held here, until that has it."""
+    """A descriptor on its way like reduction.DupFd's, and its end, which is held here until it is asked for."""
 
     def __init__(self, end):
         kept = end._duplicate()
@@ -83,31 +85,24 @@ class _Parcel:
         def send(conn, pid):
             with kept:
                 reduction.send_handle(conn, kept._fd, pid)
-                conn.poll(10) and conn.recv_bytes()  # by now the receiver holds it, or has ended
 
         self._id = resource_sharer._resource_sharer.register(send, kept.close)
 
-    def open(self, cls, place):
+    def detach(self):
         with resource_sharer._resource_sharer.get_connection(self._id) as conn:
-            end = _restored(cls, reduction.recv_handle(conn), place)
-            conn.send_bytes(b"held")
-            return end
+            return reduction.recv_handle(conn)
 
 
-def _restored(cls, descriptor, place):
+def _rebuild(cls, descriptor, place):
+    end = _cmp.Connection.__new__(cls)
+    end.__setstate__((*place, -1))  # holds it, before the sender gives it up for having sent the descriptor
+    fd = descriptor.detach()
     try:
-        end = _cmp.Connection.__new__(cls)
-        end.__setstate__((*place, descriptor))
-        return end
+        end._take_fd(fd)
     except BaseException:
-        os.close(descriptor)
+        os.close(fd)
         raise
-
-
-def _rebuild(cls, parcel, place):
-    if isinstance(parcel, _Parcel):
-        return parcel.open(cls, place)
-    return _restored(cls, parcel.detach(), place)
+    return end
 
 
 # ---- keys ----
@@ -133,6 +128,10 @@ if sys.version_info < (3, 12):
 
 # ---- waiting for several ----
 
+# Seconds between two looks at what the descriptors do not tell: the message of a sender that was killed before it could
+# make its socket say so, see src/core/ring.h.
+_FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0
+
 
 def wait(object_list, timeout=None):
     """Return those of the connections, sockets, sentinels and descriptors that are ready, waiting for one at least."""
@@ -141,16 +140,18 @@ def wait(object_list, timeout=None):
     if not ends:
         return _std.wait(objects, timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_PAUSE
     with _std._WaitSelector() as selector:
         for one in objects:
             selector.register(one, selectors.EVENT_READ)  # asks for fileno(): from here on messages are seen there
         while True:
             full = {id(end) for end in ends if end._is_ready()}
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            told = {id(key.fileobj) for key, _ in selector.select(0 if full else left)}
+            left = math.inf if deadline is None else max(deadline - time.monotonic(), 0)
+            told = {id(key.fileobj) for key, _ in selector.select(0 if full else min(left, pause))}
             in_vain = [end for end in ends if id(end) in told and not (end._is_ready() or end._has_handle())]
             ready = (told | full) - {id(end) for end in in_vain}
             if ready or left == 0:
                 return [one for one in objects if id(one) in ready]
             for end in in_vain:
                 end.fileno()  # takes away what told so
+            pause = min(2 * pause, _LAST_PAUSE)

@@ -1,6 +1,7 @@
 """Pipe: round trips of small and large messages, streams one way; Listener and Client."""
 
 import importlib
+import os
 
 from harness import expect, matcher, repeat, row, same, statement
 
@@ -56,6 +57,22 @@ def round_trip(what, make, size):
 
 for what, (make, size) in SAMPLES.items():
     round_trip(what, make, size)
+
+
+def echo_here(rounds, conn, core):
+    os.sched_setaffinity(0, {core})
+    echo(rounds, conn)
+
+
+@row("pipe/round trip, int, both on one core", "us", needs="Pipe")
+def one_core(mp, crew):
+    near, far = mp.Pipe()
+    core = min(os.sched_getaffinity(0))
+    crew.hire(echo_here, far, core)
+    far.close()
+    os.sched_setaffinity(0, {core})
+    yield ping(near, 12345)
+    near.close()
 
 
 def send_numbers(rounds, conn):

@@ -560,32 +560,27 @@ void cmp_object_unarrive(const cmp_ref *named, int n)
     cmp_process_unlock();
 }
 
-struct quest {
-    cmp_ref ref;
-    bool found;
-};
-
-static void compare_ref(void *arg, cmp_ref ref)
+static void ask_cell(const struct cmp_view *v, uint32_t j, cmp_ref ref,
+                     void (*visit)(void *arg, cmp_ref taker), void *arg)
 {
-    struct quest *q = arg;
-    q->found |= (ref & ~CMP_REF_ALONE) == q->ref;
+    uint64_t word = load64_seqcst(&v->words[j]);
+    void *cell = v->cells + (size_t)j * v->cell_bytes;
+    if (cmp_word_phase(word) != CMP_OBJECT_LIVE)
+        return;
+    if (v->type == CMP_TYPE_CHANNEL)
+        cmp_channel_each_taker(cell, v->cell_bytes, ref, visit, arg);
+    else if (cmp_queue_names(cell, v->cell_bytes, ref))
+        visit(arg, ref_of(cmp_word_gen(word), v->number << CMP_CELL_BITS | j));
 }
 
-static bool has_records(const struct cmp_view *v)
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref taker), void *arg)
 {
-    return v != NULL && (v->type == CMP_TYPE_CHANNEL || v->type == CMP_TYPE_QUEUE);
-}
-
-bool cmp_object_on_its_way(cmp_ref ref)
-{
-    struct quest q = {.ref = ref};
-    for (uint32_t i = 0, n = cmp_slab_count(); i < n && !q.found; i++) {
+    for (uint32_t i = 0, n = cmp_slab_count(); i < n; i++) {
         struct cmp_view *v = cmp_slab_view(i);
-        for (uint32_t j = 0; has_records(v) && j < v->count; j++)
-            if (cmp_word_phase(load64_seqcst(&v->words[j])) == CMP_OBJECT_LIVE)
-                cmp_object_each_ref(v, cmp_view_cell(v, j), compare_ref, &q);
+        bool has_records = v != NULL && (v->type == CMP_TYPE_CHANNEL || v->type == CMP_TYPE_QUEUE);
+        for (uint32_t j = 0; has_records && j < v->count; j++)
+            ask_cell(v, j, ref, visit, arg);
     }
-    return q.found;
 }
 
 /* ---- embryos --------------------------------------------------------------------- */

@@ -123,7 +123,8 @@ int cmp_object_leave(const cmp_ref *refs, int n, cmp_ref *as_named);
 /* The record was committed: those holds have ended.  */
 void cmp_object_left(const cmp_ref *refs, int n);
 
-/* Hold each once that a record names, which is not taken out yet.  0; or none is held:
+/* Hold each once that a record names, which is not taken out yet; or that is linked in what this
+   process holds.  0; or none is held:
    -ESTALE, -EINVAL: one of them is no living object (the record is damaged, or was forged);
    -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
 int cmp_object_arrive(const cmp_ref *named, int n);
@@ -131,8 +132,9 @@ int cmp_object_arrive(const cmp_ref *named, int n);
 /* ... and it stays there: those holds end.  */
 void cmp_object_unarrive(const cmp_ref *named, int n);
 
-/* Whether a record of a living ring names the object.  Requires the process lock. */
-bool cmp_object_on_its_way(cmp_ref ref);
+/* Call visit for each end of a pipe that will get a record which names the object, if anybody
+   has that end, and for each queue with such a record.  Requires the process lock.  */
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref taker), void *arg);
 
 /* A child that is not forked by this process (spawn, fork server), struct cmp_embryo
    in owner.h.  Its descriptor is one of the arena's file; it carries the birth lock:

@@ -92,29 +92,85 @@ static enum holder ask_all(const struct cmp_peer *p, bool doubt, struct cmp_peer
     return best;
 }
 
-/* The object's word changes whenever a reference to it moves, after the new place has it
-   and before the old one has not: so where nothing has changed, no place was missed.  */
-static enum holder find_holder(const struct cmp_peer *p, bool doubt, struct cmp_peer_watch *watch)
+/* Who could bring the object: it is in a record, for an end that may be in a record itself.  */
+#define TRAIL 32
+
+struct trail {
+    int n;
+    bool lost; /* there are more */
+    struct {
+        cmp_ref ref;
+        uint64_t word; /* as it was before anybody was asked */
+    } steps[TRAIL];
+};
+
+static uint64_t word_of(cmp_ref ref)
 {
-    uint32_t index = cmp_object_index(p->ref);
-    struct cmp_view *v = cmp_view_of(index);
-    uint64_t before, after = v == NULL ? 0 : load64_seqcst(cmp_view_word(v, index));
-    do {
-        before = after;
-        if (v == NULL || cmp_word_phase(before) != CMP_OBJECT_LIVE ||
-            cmp_word_gen(before) != (uint32_t)(p->ref >> 24))
-            return NOBODY;
-        watch->limit_ns = INT64_MAX;
-        watch->hold.word = NULL;
-        enum holder holder = ask_all(p, doubt, watch);
-        if (holder != NOBODY)
+    uint32_t index = cmp_object_index(ref);
+    struct cmp_view *v = ref >> 50 != 0 ? NULL : cmp_view_of(index);
+    return v == NULL ? 0 : load64_seqcst(cmp_view_word(v, index));
+}
+
+static void add_step(void *arg, cmp_ref ref)
+{
+    struct trail *t = arg;
+    for (int i = 0; i < t->n; i++)
+        if (t->steps[i].ref == ref)
+            return;
+    uint64_t word = word_of(ref);
+    if (cmp_word_phase(word) != CMP_OBJECT_LIVE || cmp_word_gen(word) != (uint32_t)(ref >> 24))
+        return;
+    t->lost |= t->n == TRAIL;
+    if (!t->lost) {
+        t->steps[t->n].ref = ref;
+        t->steps[t->n++].word = word;
+    }
+}
+
+/* Who holds it; or whether anybody does, or can get what holds it.  */
+static enum holder follow_trail(const struct cmp_peer *p, bool doubt, struct trail *t,
+                                struct cmp_peer_watch *watch)
+{
+    add_step(t, p->ref);
+    for (int i = 0; i < t->n && !t->lost; i++) {
+        struct cmp_peer_watch unused = CMP_PEER_WATCH_INIT;
+        struct cmp_peer taker = {.ref = t->steps[i].ref};
+        enum holder holder = i == 0 ? ask_all(p, doubt, watch) : ask_all(&taker, doubt, &unused);
+        if (holder != NOBODY && i == 0)
             return holder;
-        if (cmp_object_on_its_way(p->ref)) {
+        if (holder != NOBODY) {
             watch->limit_ns = BIRTH_NS;
             return UNWATCHED;
         }
-        after = load64_seqcst(cmp_view_word(v, index));
-    } while (after != before);
+        cmp_object_each_taker(t->steps[i].ref, add_step, t);
+    }
+    if (t->lost)
+        watch->limit_ns = BIRTH_NS;
+    return t->lost ? UNWATCHED : NOBODY;
+}
+
+static bool has_moved(const struct trail *t)
+{
+    for (int i = 0; i < t->n; i++)
+        if (word_of(t->steps[i].ref) != t->steps[i].word)
+            return true;
+    return false;
+}
+
+/* An object's word changes whenever a reference to it moves, after the new place has it
+   and before the old one has not: so where nothing has changed, no place was missed.  */
+static enum holder find_holder(const struct cmp_peer *p, bool doubt, struct cmp_peer_watch *watch)
+{
+    struct trail t;
+    do {
+        t.n = 0;
+        t.lost = false;
+        watch->limit_ns = INT64_MAX;
+        watch->hold.word = NULL;
+        enum holder holder = follow_trail(p, doubt, &t, watch);
+        if (holder != NOBODY)
+            return holder;
+    } while (has_moved(&t));
     return NOBODY;
 }
 

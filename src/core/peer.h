@@ -3,10 +3,11 @@
 
    Layout    in shared memory there is one word, beside what is waited on:
                closes  grows whenever a process may have let go of such an object
-   Invariant an object is held by processes that live, are being started, or have it in a
-             record on its way (ring.h).  Where there is none of these it will never be held
-             again; and that is what cmp_peer_look says, at some moment between its
-             call and its return.
+   Invariant an object is held by processes that live or are being started, or by a record on its
+             way (ring.h), whose reader is such a process, or has the reading end on its way likewise.
+             Where there is none of these it will never be held again; and that is what
+             cmp_peer_look says, at some moment between its call and its return.  So an end in
+             a record that nobody can ever get is gone, before a sweep has freed it.
              A waiter watches the hold word of one process that has it, and closes.  Who
              lets go clears his bit first, then changes closes, then wakes all waiters.
              While nobody can be watched (the holder is being started, or ORPHANED, or it is in

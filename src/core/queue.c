@@ -388,12 +388,15 @@ int cmp_queue_put_many(struct cmp_queue *q, const struct cmp_outgoing *m, int n,
     int rc = cmp_draft_make(&op.draft, m, LONGEST);
     if (rc < 0)
         return rc;
-    cmp_channel_note(m->refs, m->n_refs, moved);
-    rc = put_prepared(&op, deadline_ns);
-    CMP_HOOK("queue.put.done");
-    if (rc == 0)
-        cmp_channel_tell(moved, m->n_refs);
+    int n_moved = m->n_refs;
+    rc = cmp_channel_note(m->refs, n_moved, moved);
+    if (rc < 0)
+        n_moved = 0;
     else
+        rc = put_prepared(&op, deadline_ns);
+    CMP_HOOK("queue.put.done");
+    cmp_channel_tell(moved, n_moved, rc == 0);
+    if (rc < 0)
         cmp_draft_undo(&op.draft);
     return rc < 0 ? rc : op.n_put;
 }
@@ -569,6 +572,14 @@ static int get_some(struct get *op, int64_t deadline_ns)
     return rc < 0 ? rc : cmp_record_open(&op->m[0]);
 }
 
+/* Nobody has got it: if ends of channels are in it, tell who waits for them. */
+static void let_go(struct cmp_incoming *m)
+{
+    cmp_channel_drop(m->refs, m->n_refs);
+    m->n_refs = 0;
+    cmp_incoming_drop(m);
+}
+
 /* Take out all that is there. */
 static int empty_all(struct cmp_queue *q)
 {
@@ -580,7 +591,7 @@ static int empty_all(struct cmp_queue *q)
                          .empties = true};
         rc = get_some(&op, 0);
         if (rc == 0)
-            cmp_incoming_drop(&m);
+            let_go(&m);
         if (rc == 0 || rc == -ESTALE)
             cmp_queue_task_done(q);
     } while (rc == 0 || rc == -ESTALE);
@@ -798,6 +809,25 @@ void cmp_queue_each_ref(struct cmp_queue_cell *c, uint32_t cell_bytes,
             visit(arg, w.p.segment);
         again = load_seqcst(&c->has_refs) != 0 ? walk_records(&w) : walk_segments(&w);
     }
+}
+
+struct quest {
+    cmp_ref ref;
+    bool found;
+};
+
+static void compare_ref(void *arg, cmp_ref ref)
+{
+    struct quest *quest = arg;
+    quest->found |= ref_of(ref) == quest->ref;
+}
+
+bool cmp_queue_names(struct cmp_queue_cell *c, uint32_t cell_bytes, cmp_ref ref)
+{
+    struct quest quest = {.ref = ref};
+    if (load_seqcst(&c->has_refs) != 0)
+        cmp_queue_each_ref(c, cell_bytes, compare_ref, &quest);
+    return quest.found;
 }
 
 bool cmp_queue_has_refs(struct cmp_queue_cell *c)

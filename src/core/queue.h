@@ -186,6 +186,9 @@ static inline int cmp_queue_join(struct cmp_queue *q, struct cmp_loss *loss, int
 void cmp_queue_each_ref(struct cmp_queue_cell *c, uint32_t cell_bytes,
                         void (*visit)(void *arg, cmp_ref ref), void *arg);
 
+/* Whether a record of it names the object.  As each_ref.  */
+bool cmp_queue_names(struct cmp_queue_cell *c, uint32_t cell_bytes, cmp_ref ref);
+
 /* Whether something may live by it alone.  */
 bool cmp_queue_has_refs(struct cmp_queue_cell *c);
 

@@ -14,7 +14,8 @@
              A record never wraps; a PAD and the record after it are one commit.  None is
              longer than cap / 4: what is goes by a block.
    Invariant a record that was committed changes no more, until it is taken out.  It
-             holds what it names: an object in it lives as long as the strip does, whoever put
+             holds what it names, be it the message's block or what a pickle in it names
+             (src/python/way.h): an object in it lives as long as the strip does, whoever put
              it.  Put: the record is committed, objects touched, the sender's holds end.
              Get: the receiver holds them, objects are touched, the record is taken out.
    Ordering  the commit, and what takes out, are of the side (side.h).

@@ -5,14 +5,17 @@
 #include "ring.h"
 #include <string.h>
 
-#define HUSH_NS INT64_C(100000000) /* for one who puts, and is not running just now */
+#define HUSH_NS INT64_C(100000000) /* for one who puts and was preempted, as his byte woke us */
+
+/* What the bell says: nothing; or that there are messages; or that too, though it may be false. */
+enum { SILENT, TOLD, STALE };
 
 static struct cmp_spin spin_put, spin_get;
 
 void cmp_ring_init(struct cmp_ring *r)
 {
     memset(r, 0, sizeof *r);
-    store_relaxed(&r->bell, 1);
+    store_relaxed(&r->bell, TOLD);
 }
 
 static struct cmp_strip strip_of(const struct cmp_port *p)
@@ -67,16 +70,27 @@ static int commit_with_refs(struct put *op, cmp_word64 *refs, uint64_t end)
     return cmp_record_commit(&r->put, &r->get, end, op->draft.refs, where, n);
 }
 
+/* Whether nothing is there.  Requires the lock of one of the sides. */
+static bool is_empty(struct cmp_ring *r)
+{
+    return load64_seqcst(&r->put.at) == load64_seqcst(&r->get.at);
+}
+
 /* The byte before the word: killed between them, it leaves a byte too much, not too few. */
 static void strike_bell(const struct cmp_port *p)
 {
     struct cmp_ring *r = p->ring;
     /* SYNC seq_cst: both after the commit; pairs with cmp_ring_poll and with hush_bell. */
-    if (p->bell == NULL || load_seqcst(&r->polled) == 0 || load_seqcst(&r->bell) != 0)
+    if (p->bell == NULL || load_seqcst(&r->polled) == 0)
         return;
-    p->bell->strike(p->bell->arg);
-    CMP_HOOK("ring.bell.struck");
-    store_seqcst(&r->bell, 1);
+    if (load_seqcst(&r->bell) != TOLD) {
+        p->bell->strike(p->bell->arg);
+        CMP_HOOK("ring.bell.struck");
+        store_seqcst(&r->bell, TOLD);
+    }
+    /* SYNC seq_cst: after the word; pairs with hush_bell, where it cannot have our lock. */
+    if (is_empty(r))
+        store_seqcst(&r->bell, STALE);
 }
 
 static int put_locked(void *arg)
@@ -205,16 +219,9 @@ static int read_record(struct get *op, uint64_t at, const struct cmp_record *h)
     return cmp_record_arrive(op->m, h);
 }
 
-/* Whether nothing was put since the position of get. */
-static bool is_empty(struct cmp_ring *r)
-{
-    return load64_seqcst(&r->put.at) == load64_relaxed(&r->get.at);
-}
-
 /* The lock of who puts, for one who gets and has his own: no handlers run meanwhile.  */
-static bool lock_both(struct cmp_ring *r)
+static bool lock_both(struct cmp_ring *r, int64_t until_ns)
 {
-    int64_t until_ns = cmp_now_ns() + HUSH_NS;
     cmp_look_fn look = cmp_wait_look(NULL);
     int rc;
     do
@@ -225,23 +232,32 @@ static bool lock_both(struct cmp_ring *r)
 }
 
 /* If the ring is empty now, so shall be the descriptor.  With both locks: one who puts might
-   else add his byte for what was got before that.  One who is stopped there is waited for only
-   so long; then his byte stays, until next time.  */
-static void hush_bell(const struct cmp_port *p)
+   else add his byte for what was got before that.  One who is stopped there is waited for until
+   then; his byte stays, for the next time, and the next message brings one of its own, for
+   those who are told of new bytes only.  */
+static void hush_bell(const struct cmp_port *p, int64_t until_ns)
 {
     struct cmp_ring *r = p->ring;
-    if (p->bell == NULL || load_seqcst(&r->polled) == 0 || !is_empty(r))
+    if (!lock_both(r, until_ns)) {
+        /* SYNC seq_cst: after the commit of get; pairs with strike_bell. */
+        store_seqcst(&r->bell, STALE);
         return;
-    if (!lock_both(r))
-        return;
+    }
     if (is_empty(r)) {
         /* The word before the bytes, as in strike_bell. */
-        store_seqcst(&r->bell, 0);
+        store_seqcst(&r->bell, SILENT);
         CMP_HOOK("ring.bell.cleared");
         p->bell->take(p->bell->arg, p->bell->count(p->bell->arg));
         CMP_HOOK("ring.bell.taken");
     }
     cmp_mutex_unlock(&r->put.lock);
+}
+
+static void hush_if_empty(const struct cmp_port *p)
+{
+    struct cmp_ring *r = p->ring;
+    if (p->bell != NULL && load_seqcst(&r->polled) != 0 && is_empty(r))
+        hush_bell(p, cmp_now_ns() + HUSH_NS);
 }
 
 static int get_locked(void *arg)
@@ -258,7 +274,7 @@ static int get_locked(void *arg)
     if (rc < 0 && !cmp_record_is_damaged(rc))
         return rc;
     cmp_side_commit(&r->get, &r->put, at + cmp_record_length(&h));
-    hush_bell(op->port);
+    hush_if_empty(op->port);
     return rc < 0 ? -ESTALE : 0;
 }
 
@@ -282,21 +298,33 @@ int cmp_ring_get(const struct cmp_port *p, void *buffer, struct cmp_incoming *m,
     return rc < 0 ? rc : cmp_record_open(m);
 }
 
-int cmp_ring_wait(const struct cmp_port *p, int64_t deadline_ns)
-{
-    struct get op = {.port = p};
-    return get_turn(&op, has_record, NULL, deadline_ns);
-}
-
 static bool always(void *arg)
 {
     (void)arg;
     return true;
 }
 
+/* Without waiting for anybody who puts. */
+static int hush_stale(void *arg)
+{
+    const struct cmp_port *p = ((struct get *)arg)->port;
+    if (is_empty(p->ring))
+        hush_bell(p, 0);
+    return 0;
+}
+
+int cmp_ring_wait(const struct cmp_port *p, int64_t deadline_ns)
+{
+    struct get op = {.port = p};
+    int rc = get_turn(&op, has_record, NULL, deadline_ns);
+    if (rc == -ETIMEDOUT && p->bell != NULL && load_relaxed(&p->ring->bell) == STALE)
+        get_turn(&op, always, hush_stale, 0);
+    return rc;
+}
+
 static int hush_locked(void *arg)
 {
-    hush_bell(((struct get *)arg)->port);
+    hush_if_empty(((struct get *)arg)->port);
     return 0;
 }
 

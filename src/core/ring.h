@@ -5,7 +5,8 @@
                          position p is at p % cap
                has_refs  a record with references was put once: sweeps must look
                polled    somebody asks a descriptor whether there are messages, see struct cmp_bell
-               bell      0, or 1: it says so, or the one who puts is about to
+               bell      0: it is silent, or the one who puts is about to tell; 1: it tells of
+                         messages; 2: it may tell so of an empty ring
              Between get.at and put.at lie records (record.h).
    Invariant what lies between get.at and put.at is whole, and changes no more.  So there is
              nothing to repair, ever: a record was put, or was not; was got, or was not.
@@ -52,8 +53,12 @@ _Static_assert(sizeof(struct cmp_ring) == 448, "shared layout");
    once the ring is polled.  Whoever puts and whoever gets must have it then.
    From the beginning one byte must be there.  Then, if the ring is polled and not empty,
    there is at least one, but for the message of one who was killed between its commit and
-   its byte: the next message brings that.  Where it is empty there is none,
-   but for what a killed one has left, until the next time that it becomes empty.
+   its byte: the next message brings that; so who waits for descriptors looks at the ring too,
+   now and then.  (With the byte before the commit, the same death would leave a byte and no
+   message, and who believes it would sleep in a get.)  Where it is empty there is none,
+   but for what one has left who was killed, or stopped for long, at his byte: until the next
+   time that it becomes empty or, for the latter, that somebody finds it so by cmp_ring_wait.
+   Whenever it has become empty, the next message brings a byte, for watchers of edges.
    If a process dies: ring.bell.struck, .cleared: a byte too much; ring.bell.taken: as it
    should be; ring.poll.said: what another one's poll, or get, puts right.  */
 struct cmp_bell {

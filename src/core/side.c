@@ -52,11 +52,16 @@ void cmp_side_announce(struct cmp_side *side, struct cmp_side *other)
     seen_here(side);
 }
 
-/* Nothing is disarmed: who is in the seat does not lose a wake by this.  */
+/* Nothing is disarmed: who is in the seat does not lose a wake by this.  Where a word does not
+   tell of a sleeper there is none, or one for whom a wake is on its way.  */
 void cmp_side_rouse(struct cmp_side *s)
 {
-    cmp_unpark(&s->park, CMP_UNPARK_ALL);
-    cmp_unpark(&s->seat.node.word, CMP_UNPARK_ALL);
+    /* SYNC seq_cst: after what the caller has changed; pairs with sit_once and follow, who
+       arm and mark before they look at that. */
+    if (load_seqcst(&s->park) != 0)
+        cmp_unpark(&s->park, CMP_UNPARK_ALL);
+    if (load_seqcst(&s->seat.node.word) & CMP_WAITERS)
+        cmp_unpark(&s->seat.node.word, CMP_UNPARK_ALL);
 }
 
 /* ---- one attempt ----------------------------------------------------------------------- */

@@ -107,7 +107,8 @@ static inline void cmp_side_commit(struct cmp_side *side, struct cmp_side *other
     cmp_side_announce(side, other);
 }
 
-/* Wake all who wait on this side, since they are to look again.  */
+/* Wake all who wait on this side, since something else has changed by a seq_cst store at which
+   they are to look again.  */
 void cmp_side_rouse(struct cmp_side *side);
 
 /* Whoever waits on either side of a turn with a halt word sleeps on that too.  It may be

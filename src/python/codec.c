@@ -97,6 +97,7 @@ void pycmp_message_free(struct pycmp_message *m)
     PyMem_RawFree(m->pieces);
     if (m->head != m->small)
         PyMem_RawFree(m->head);
+    pycmp_cargo_free(m->cargo);
 }
 
 /* ---- as functions: encode, decode, recode ---------------------------------------------------- */
@@ -179,7 +180,7 @@ static PyObject *encode(PyObject *mod, PyObject *const *args, Py_ssize_t nargs, 
     PyObject *in[2];
 
     if (pycmp_args(&sig, args, nargs, kwnames, in) < 0 ||
-        pycmp_encode(st, &m, in[0], in[1] == Py_None ? NULL : in[1]) < 0)
+        pycmp_encode(st, &m, in[0], in[1] == Py_None ? NULL : in[1], false) < 0)
         return NULL;
     PyObject *blocks = blocks_of(st, &m);
     PyObject *result = blocks == NULL ? NULL : Py_BuildValue("(y#O)", (const char *)m.head,
@@ -215,7 +216,7 @@ static PyObject *recode(PyObject *mod, PyObject *obj)
     struct pycmp_message m;
     PyObject *value = NULL;
 
-    if (pycmp_encode(st, &m, obj, NULL) < 0)
+    if (pycmp_encode(st, &m, obj, NULL, false) < 0)
         return NULL;
     PyObject *blocks = blocks_of(st, &m);
     if (blocks != NULL)

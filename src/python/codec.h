@@ -15,7 +15,7 @@
 #ifndef PYCMP_CODEC_H
 #define PYCMP_CODEC_H
 
-#include "module.h"
+#include "way.h"
 #include "../core/wire.h"
 
 #define PYCMP_LARGE ((Py_ssize_t)32 << 10)
@@ -26,13 +26,16 @@ struct pycmp_message {
     size_t n_buffers;    /* each is one piece, but the last is all that are left */
     size_t n_pieces, piece_room;
     Py_buffer *pieces;
+    struct pycmp_cargo *cargo; /* what its pickle names; NULL: nothing, or that is pinned */
     unsigned char small[512];
 };
 
-/* Write obj; by dumps(obj), which returns bytes or the like, unless that is NULL.  The
-   message is the caller's to free, with the GIL, and must not be moved; a large bytearray
-   cannot be resized till then.  0; -1 and an exception: there is no message.  */
-int pycmp_encode(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObject *dumps);
+/* Write obj; by dumps(obj), which returns bytes or the like, unless that is NULL.  carries: what
+   pickles name goes along as the message's cargo.  The message is the caller's to free, with the
+   GIL, and must not be moved; a large bytearray cannot be resized till then.  0; -1 and an
+   exception: there is no message.  */
+int pycmp_encode(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObject *dumps,
+                 bool carries);
 void pycmp_message_free(struct pycmp_message *m);
 
 /* How many bytes buffer i has, and copy them.  Neither needs the GIL.  */

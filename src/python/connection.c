@@ -409,20 +409,30 @@ static PyObject *Connection_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
 
 /* ---- pickles -------------------- */
 
-/* (family, reference, attributes).  Nobody holds it for the receiver: the caller does, until the
-   receiver has it.  */
+/* Not by a message: from now on this process is not the only one to know it, see object.h.  */
+static void tell(cmp_ref ref)
+{
+    if (cmp_object_pin(ref) == 0)
+        cmp_object_drop(ref);
+}
+
+/* (family, reference, attributes), and whether a message holds it for the receiver; else the caller
+   does, until the receiver has it.  */
 static PyObject *Connection_place(PyObject *self, PyObject *Py_UNUSED(none))
 {
+    PyObject *result = NULL;
     uint32_t era;
     if (pycmp_begin(self, &era) < 0)
         return NULL;
-    /* From now on this process is not the only one to know it, see object.h. */
-    if (cmp_object_pin(pycmp_connection(self)->handle.ref) == 0)
-        cmp_object_drop(pycmp_connection(self)->handle.ref);
-    PyObject *place = Py_BuildValue("(y#KO)", (const char *)cmp_family_id(), (Py_ssize_t)16,
-                                    (unsigned long long)pycmp_connection(self)->handle.ref, Py_None);
+    cmp_ref ref = pycmp_connection(self)->handle.ref;
+    int goes_along = pycmp_reference_goes_along(ref);
+    if (goes_along == 0)
+        tell(ref);
+    if (goes_along >= 0)
+        result = Py_BuildValue("((y#KO)O)", (const char *)cmp_family_id(), (Py_ssize_t)16,
+                               (unsigned long long)ref, Py_None, goes_along ? Py_True : Py_False);
     pycmp_done(self, era);
-    return place;
+    return result;
 }
 
 static PyObject *Connection_getstate(PyObject *self, PyObject *none)
@@ -435,7 +445,8 @@ static PyObject *Connection_getstate(PyObject *self, PyObject *none)
     return state;
 }
 
-/* The state of Handle, with a descriptor, which is taken over if this succeeds.  */
+/* The state of Handle, with a descriptor, which is taken over if this succeeds; or with -1, and
+   _take_fd() follows.  */
 static PyObject *Connection_setstate(PyObject *self, PyObject *state)
 {
     Connection *c = pycmp_connection(self);
@@ -444,7 +455,7 @@ static PyObject *Connection_setstate(PyObject *self, PyObject *state)
 
     if (!PyTuple_Check(state) || PyTuple_GET_SIZE(state) != 4)
         return PyErr_Format(PyExc_ValueError, "%R is no state of a connection", state);
-    if (pycmp_integer(PyTuple_GET_ITEM(state, 3), "fd", 0, INT_MAX, &fd) < 0 ||
+    if (pycmp_integer(PyTuple_GET_ITEM(state, 3), "fd", -1, INT_MAX, &fd) < 0 ||
         pycmp_handle_setstate(self, state, CMP_TYPE_END, extra, 1) < 0)
         return NULL;
     int rc = cmp_channel_open(c->handle.ref, &c->end);
@@ -457,6 +468,26 @@ static PyObject *Connection_setstate(PyObject *self, PyObject *state)
     hang_bell(c);
     store_relaxed(&c->era, cmp_me());
     Py_RETURN_NONE;
+}
+
+/* Its descriptor, which is taken over.  */
+static PyObject *Connection_take_fd(PyObject *self, PyObject *value)
+{
+    Connection *c = pycmp_connection(self);
+    PyObject *result = NULL;
+    long long fd;
+    uint32_t era;
+
+    if (pycmp_begin(self, &era) < 0)
+        return NULL;
+    if (c->fd >= 0)
+        PyErr_SetString(PyExc_ValueError, "this end has a descriptor");
+    else if (pycmp_integer(value, "fd", 0, INT_MAX, &fd) == 0) {
+        c->fd = (int)fd;
+        result = Py_NewRef(Py_None);
+    }
+    pycmp_done(self, era);
+    return result;
 }
 
 /* Another handle on the same end, with a descriptor of its own.  */
@@ -589,6 +620,7 @@ static PyMethodDef Connection_methods[] = {
     {"__getstate__", Connection_getstate, METH_NOARGS, NULL},
     {"__setstate__", Connection_setstate, METH_O, NULL},
     {"_is_ready", Connection_is_ready, METH_NOARGS, NULL},
+    {"_take_fd", Connection_take_fd, METH_O, NULL},
     {"_has_handle", Connection_has_handle, METH_NOARGS, NULL},
     {"_place", Connection_place, METH_NOARGS, NULL},
     {"_duplicate", Connection_duplicate, METH_NOARGS, NULL},

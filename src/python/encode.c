@@ -385,15 +385,29 @@ static void message_open(struct pycmp_message *m)
     m->used = m->n_buffers = m->n_pieces = m->piece_room = 0;
     m->room = sizeof m->small;
     m->pieces = NULL;
+    m->cargo = NULL;
 }
 
-int pycmp_encode(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObject *dumps)
+/* By dumps, or pickle if it is NULL.  */
+static int put_pickle(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObject *dumps,
+                      bool carries)
+{
+    if (carries && (m->cargo = pycmp_cargo_open()) == NULL)
+        return -1;
+    int rc = dumps != NULL ? pycmp_dump_foreign(m, obj, dumps) : pycmp_pickle(st, m, obj);
+    if (carries)
+        pycmp_cargo_close(m->cargo);
+    return rc;
+}
+
+int pycmp_encode(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObject *dumps,
+                 bool carries)
 {
     int rc;
 
     message_open(m);
     if (dumps != NULL)
-        rc = pycmp_dump_foreign(m, obj, dumps);
+        rc = put_pickle(st, m, obj, dumps, carries);
     else {
         struct encoder e; /* path and few need no values */
         e.st = st;
@@ -406,7 +420,7 @@ int pycmp_encode(pycmp_state *st, struct pycmp_message *m, PyObject *obj, PyObje
         if (rc == TO_PICKLE) {
             pycmp_message_free(m);
             message_open(m);
-            rc = pycmp_pickle(st, m, obj);
+            rc = put_pickle(st, m, obj, NULL, carries);
         }
     }
     if (rc < 0)

@@ -1,6 +1,6 @@
 /* family.c -- the arena of this process family, how it reaches a child that is not
    forked, and what the package tells the core about processes.  */
-#include "module.h"
+#include "way.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,15 +97,13 @@ static PyObject *family_join(PyObject *Py_UNUSED(mod), PyObject *const *args,
 
 /* A child that is being started by spawn or forkserver.  `with embryo:` has pickles
    that this thread writes give their references to it.  */
-typedef struct embryo {
+typedef struct {
     PyObject_HEAD
     struct cmp_embryo embryo; /* fd -1: none, this memory is shared by fork alone */
     bool open;                /* neither sent nor abandoned */
     uint32_t maker;           /* owner code of the process that is starting the child */
-    struct embryo *outer;     /* which got them before */
+    struct pycmp_way way;
 } Embryo;
-
-static _Thread_local Embryo *receiver; /* borrowed from the `with` */
 
 static void raise_not_shared(void)
 {
@@ -116,21 +114,19 @@ static void raise_not_shared(void)
                                 "not forked, as this system offers no memory file");
 }
 
-int pycmp_reference_leaves(uint64_t ref)
+static int give(struct pycmp_way *way, cmp_ref ref)
 {
-    int rc;
+    Embryo *self = (Embryo *)(void *)((char *)way - offsetof(Embryo, way));
 
-    if (receiver == NULL) {
-        rc = cmp_object_pin(ref);
-    } else if (receiver->open && receiver->embryo.fd >= 0) {
-        rc = cmp_embryo_give(&receiver->embryo, ref);
-    } else {
+    if (!self->open || self->embryo.fd < 0) {
         raise_not_shared();
         return -1;
     }
-    if (rc < 0)
-        pycmp_raise(rc);
-    return rc;
+    int rc = cmp_embryo_give(&self->embryo, ref);
+    if (rc == 0)
+        return 1;
+    pycmp_raise(rc);
+    return -1;
 }
 
 static PyObject *Embryo_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -170,18 +166,21 @@ static bool close_once(Embryo *self)
 
 static PyObject *Embryo_enter(Embryo *self, PyObject *Py_UNUSED(none))
 {
-    self->outer = receiver;
-    receiver = (Embryo *)Py_NewRef(self);
+    if (self->way.take != NULL)
+        return PyErr_Format(PyExc_RuntimeError, "this Embryo was entered before");
+    self->way.take = give;
+    pycmp_way_enter(&self->way);
+    Py_INCREF(self);
     return Py_NewRef(self);
 }
 
 static PyObject *Embryo_exit(Embryo *self, PyObject *const *Py_UNUSED(args),
                              Py_ssize_t Py_UNUSED(nargs))
 {
-    if (receiver != self)
+    if (!pycmp_way_is_innermost(&self->way))
         return PyErr_Format(PyExc_RuntimeError, "this Embryo was not entered last, here");
-    receiver = self->outer;
-    self->outer = NULL;
+    pycmp_way_leave(&self->way);
+    self->way.take = NULL;
     Py_DECREF(self);
     Py_RETURN_NONE;
 }

@@ -9,6 +9,7 @@
 #include <structmember.h>
 #include "../core/arena.h"
 #include "../core/block.h"
+#include "way.h"
 
 #define ID_BYTES 16
 #define STATE_SIZE 3
@@ -181,8 +182,10 @@ static int take(PyObject *self, cmp_ref ref, enum cmp_type type, PyObject *state
     void *cell;
     int rc = cmp_object_take(ref, type, &cell);
 
-    if (rc == 0)
+    if (rc == 0) {
+        pycmp_reference_arrived(ref);
         return pycmp_handle_open(self, ref, cell);
+    }
     if (rc == -EINVAL)
         return bad_state(self, state);
     if (rc == -ESTALE)

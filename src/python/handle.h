@@ -35,7 +35,7 @@ int pycmp_handle_open(PyObject *self, cmp_ref ref, void *cell);
 int pycmp_no_arguments(const char *type, PyObject *args, PyObject *kwargs);
 
 /* A pickle of self has begun: the state is (family, reference, attributes), with the
-   reference on its way.  New reference, NULL and an exception.  */
+   reference on its way, see way.h.  New reference, NULL and an exception.  */
 PyObject *pycmp_handle_getstate(PyObject *self, PyObject *none);
 
 /* The counterpart, in a handle that is not open: take the reference if the object is

@@ -112,10 +112,6 @@ int pycmp_watch_exec(void);
 /* Have the arena of this process family.  0, or -1 and an exception.  */
 int pycmp_family(void);
 
-/* A pickle that names an object is being written: have the object live until it is
-   read.  0, or -1 and an exception.  */
-int pycmp_reference_leaves(uint64_t ref);
-
 /* args.c */
 
 /* The parameters of a METH_FASTCALL | METH_KEYWORDS function. */

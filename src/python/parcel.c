@@ -25,6 +25,19 @@ void pycmp_copy(void *to, const void *from, size_t n)
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
+/* What goes by a record: in it, or in a block.  */
+struct contents {
+    const void *data; /* bytes */
+    struct pycmp_message *m; /* or an object */
+    size_t total;
+    struct pycmp_cargo *cargo; /* NULL: none */
+};
+
+static int n_refs_of(const struct contents *c)
+{
+    return c->cargo == NULL ? 0 : c->cargo->n;
+}
+
 struct put_op {
     struct cmp_channel_end *end;
     struct cmp_outgoing m;
@@ -41,11 +54,15 @@ static int put_op(void *arg, int64_t deadline_ns)
     return cmp_channel_put(op->end, &op->m, deadline_ns);
 }
 
-static int put(struct put_op *op)
+/* All that is named is the record's, once it was put.  */
+static int put(struct put_op *op, struct pycmp_cargo *cargo)
 {
     int rc = pycmp_block(put_op, op, CMP_FOREVER);
-    if (rc == 0)
+    if (rc == 0) {
+        if (cargo != NULL)
+            cargo->n = 0;
         return 0;
+    }
     pycmp_raise(rc);
     return -1;
 }
@@ -67,25 +84,22 @@ static int wait_got(struct cmp_channel_end *end)
     return -1;
 }
 
-static int put_plain(struct cmp_channel_end *end, enum tag tag, const void *data, size_t n)
+static int put_plain(struct cmp_channel_end *end, enum tag tag, const struct contents *c)
 {
-    struct cmp_part part = {data, n};
-    struct put_op op = {end, {.parts = &part, .n_parts = 1, .tag = (uint16_t)tag}};
-    return put(&op);
+    struct cmp_part part = {c->data, c->total};
+    struct put_op op = {end, {.parts = &part, .n_parts = 1, .n_refs = n_refs_of(c),
+                              .tag = (uint16_t)tag}};
+    if (c->cargo != NULL)
+        op.m.refs = c->cargo->refs;
+    return put(&op, c->cargo);
 }
 
-static bool goes_plain(const struct cmp_channel_end *end, size_t n)
+static bool goes_plain(const struct cmp_channel_end *end, const struct contents *c)
 {
+    size_t n = c->total + (size_t)n_refs_of(c) * sizeof(cmp_ref);
     return n <= cmp_ring_plain_max(end->out.cap) &&
            (n <= TINY || cmp_ring_fill(end->out.ring) <= end->out.cap / 2);
 }
-
-/* What is to be in a block.  */
-struct contents {
-    const void *data; /* bytes */
-    const struct pycmp_message *m; /* or an object */
-    size_t total;
-};
 
 static size_t aligned(size_t n)
 {
@@ -160,51 +174,54 @@ static void drop_block(cmp_ref block, size_t n)
     Py_END_ALLOW_THREADS
 }
 
-static size_t padding_for(const struct cmp_channel_end *end, size_t total)
+static size_t padding_for(const struct cmp_channel_end *end, const struct contents *c)
 {
-    size_t most = cmp_ring_plain_max(end->out.cap) - 2 * sizeof(uint64_t);
-    if (total <= most)
+    size_t words = 2 + (size_t)n_refs_of(c); /* the total, and references */
+    size_t most = cmp_ring_plain_max(end->out.cap) - words * sizeof(uint64_t);
+    if (c->total <= most)
         return 0;
-    return total / CHARGE < most ? total / CHARGE : most;
+    return c->total / CHARGE < most ? c->total / CHARGE : most;
 }
 
 static int put_block(struct cmp_channel_end *end, enum tag tag, const struct contents *c)
 {
     uint64_t total = c->total;
-    cmp_ref block;
+    cmp_ref refs[1 + PYCMP_CARGO_MAX];
     int rc;
 
     if (total < NO_GIL_FROM)
-        rc = make_block(c, &block);
+        rc = make_block(c, &refs[0]);
     else {
         Py_BEGIN_ALLOW_THREADS
-        rc = make_block(c, &block);
+        rc = make_block(c, &refs[0]);
         Py_END_ALLOW_THREADS
     }
     if (rc < 0)
         return raise_no_block(c->total, rc);
-    struct cmp_part parts[] = {{&total, sizeof total}, {padding, padding_for(end, c->total)}};
-    struct put_op op = {end, {.parts = parts, .n_parts = 2, .refs = &block, .n_refs = 1,
-                              .tag = (uint16_t)tag}};
-    if (put(&op) == 0)
+    if (c->cargo != NULL)
+        memcpy(refs + 1, c->cargo->refs, (size_t)c->cargo->n * sizeof refs[0]);
+    struct cmp_part parts[] = {{&total, sizeof total}, {padding, padding_for(end, c)}};
+    struct put_op op = {end, {.parts = parts, .n_parts = 2, .refs = refs,
+                              .n_refs = 1 + n_refs_of(c), .tag = (uint16_t)tag}};
+    if (put(&op, c->cargo) == 0)
         return total > WAITED_FROM ? wait_got(end) : 0;
-    drop_block(block, c->total);
+    drop_block(refs[0], c->total);
     return -1;
 }
 
 int pycmp_send_bytes(struct cmp_channel_end *end, const void *data, size_t n)
 {
-    if (goes_plain(end, n))
-        return put_plain(end, BYTES, data, n);
     struct contents c = {.data = data, .total = n};
-    return put_block(end, BYTES_OUT, &c);
+    return goes_plain(end, &c) ? put_plain(end, BYTES, &c) : put_block(end, BYTES_OUT, &c);
 }
 
-int pycmp_send_message(struct cmp_channel_end *end, const struct pycmp_message *m)
+int pycmp_send_message(struct cmp_channel_end *end, struct pycmp_message *m)
 {
-    if (m->n_buffers == 0 && goes_plain(end, m->used))
-        return put_plain(end, OBJECT, m->head, m->used);
-    struct contents c = {.m = m, .total = total_of(m)};
+    struct contents c = {.data = m->head, .total = m->used, .cargo = m->cargo};
+    if (m->n_buffers == 0 && goes_plain(end, &c))
+        return put_plain(end, OBJECT, &c);
+    c.m = m;
+    c.total = total_of(m);
     return put_block(end, OBJECT_OUT, &c);
 }
 
@@ -311,8 +328,37 @@ int pycmp_receive(pycmp_state *st, struct cmp_channel_end *end, void *buffer,
     return raise_get(st, rc);
 }
 
+/* Behind the block, if there is one.  */
+static int first_named(const struct pycmp_parcel *p)
+{
+    return p->in.tag == OBJECT_OUT || p->in.tag == BYTES_OUT;
+}
+
+int pycmp_parcel_begin(const struct pycmp_parcel *p, struct pycmp_arrival **arrival)
+{
+    int first = first_named(p);
+    *arrival = NULL;
+    if (p->in.n_refs <= first)
+        return 0;
+    *arrival = pycmp_arrival_begin(p->in.refs + first, p->in.n_refs - first);
+    return *arrival == NULL ? -1 : 0;
+}
+
+void pycmp_parcel_end(struct pycmp_parcel *p, struct pycmp_arrival *arrival, bool was_read)
+{
+    int first = first_named(p);
+    if (arrival == NULL)
+        return;
+    int n = pycmp_arrival_end(arrival, p->in.refs + first);
+    if (was_read)
+        p->in.n_refs = first + n;
+}
+
+/* Ends of pipes may be among them.  */
 static void drop_all(struct pycmp_parcel *p)
 {
+    cmp_channel_drop(p->in.refs, p->in.n_refs);
+    p->in.n_refs = 0;
     cmp_incoming_drop(&p->in);
 }
 
@@ -321,7 +367,7 @@ void pycmp_parcel_release(struct pycmp_parcel *p)
     PyMem_RawFree(p->buffers);
     if (p->in.n_refs == 0 && p->in.block == 0)
         return;
-    if (p->n < NO_GIL_FROM && p->n_buffers == 0) {
+    if (p->n < NO_GIL_FROM && p->n_buffers == 0 && p->in.n_refs <= first_named(p)) {
         drop_all(p);
         return;
     }

@@ -165,32 +165,65 @@ int pycmp_dump_foreign(struct pycmp_message *m, PyObject *obj, PyObject *dumps)
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-static PyObject *call_loads(PyObject *loads, PyObject *data, PyObject *buffers)
+/* The unpickler's EOFError says that a pickle is cut off, and would be taken for the end of the
+   pipe.  One that has come through a frame is somebody's own, and stays as it is.  */
+static void tell_cut_off(pycmp_state *st)
+{
+    PyObject *type, *cause, *traceback, *error;
+
+    if (!PyErr_ExceptionMatches(PyExc_EOFError))
+        return;
+    PyErr_Fetch(&type, &cause, &traceback);
+    if (traceback != NULL) {
+        PyErr_Restore(type, cause, traceback);
+        return;
+    }
+    PyErr_NormalizeException(&type, &cause, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    PyErr_SetString(st->UnpicklingError, "the pickle of a message is cut off");
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    PyException_SetCause(error, cause);
+    PyErr_Restore(type, error, traceback);
+}
+
+static PyObject *call_with_buffers(PyObject *loads, PyObject *data, PyObject *buffers)
 {
     PyObject *args[] = {data, buffers};
-
-    if (buffers == NULL || PyList_GET_SIZE(buffers) == 0)
-        return PyObject_CallOneArg(loads, data);
     PyObject *names = Py_BuildValue("(s)", "buffers");
     PyObject *value = names == NULL ? NULL : PyObject_Vectorcall(loads, args, 1, names);
+
     Py_XDECREF(names);
     return value;
 }
 
+static PyObject *call_loads(pycmp_state *st, PyObject *loads, PyObject *data, PyObject *buffers)
+{
+    bool any = buffers != NULL && PyList_GET_SIZE(buffers) > 0;
+    PyObject *value = any ? call_with_buffers(loads, data, buffers) : PyObject_CallOneArg(loads, data);
+
+    if (value == NULL)
+        tell_cut_off(st);
+    return value;
+}
+
 /* Without a copy of it: pickle.loads has let go of the view when it returns.  */
-static PyObject *load_in_place(PyObject *loads, const void *data, size_t n, PyObject *buffers)
+static PyObject *load_in_place(pycmp_state *st, PyObject *loads, const void *data, size_t n,
+                               PyObject *buffers)
 {
     PyObject *view = PyMemoryView_FromMemory((char *)data, (Py_ssize_t)n, PyBUF_READ);
-    PyObject *value = view == NULL ? NULL : call_loads(loads, view, buffers);
+    PyObject *value = view == NULL ? NULL : call_loads(st, loads, view, buffers);
 
     Py_XDECREF(view);
     return value;
 }
 
-static PyObject *load_copy(PyObject *loads, const void *data, size_t n, PyObject *buffers)
+static PyObject *load_copy(pycmp_state *st, PyObject *loads, const void *data, size_t n,
+                           PyObject *buffers)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)n);
-    PyObject *value = bytes == NULL ? NULL : call_loads(loads, bytes, buffers);
+    PyObject *value = bytes == NULL ? NULL : call_loads(st, loads, bytes, buffers);
 
     Py_XDECREF(bytes);
     return value;
@@ -211,8 +244,8 @@ PyObject *pycmp_unpickle(pycmp_state *st, const void *data, size_t n, PyObject *
     PyObject *loads = usual_loads(st), *value = NULL;
 
     if (loads != NULL)
-        value = PyCFunction_Check(loads) ? load_in_place(loads, data, n, buffers)
-                                         : load_copy(loads, data, n, buffers);
+        value = PyCFunction_Check(loads) ? load_in_place(st, loads, data, n, buffers)
+                                         : load_copy(st, loads, data, n, buffers);
     Py_XDECREF(loads);
     return value;
 }
@@ -220,7 +253,7 @@ PyObject *pycmp_unpickle(pycmp_state *st, const void *data, size_t n, PyObject *
 PyObject *pycmp_load_foreign(pycmp_state *st, const void *data, size_t n, PyObject *loads)
 {
     PyObject *chosen = loads == NULL ? usual_loads(st) : Py_NewRef(loads);
-    PyObject *value = chosen == NULL ? NULL : load_copy(chosen, data, n, NULL);
+    PyObject *value = chosen == NULL ? NULL : load_copy(st, chosen, data, n, NULL);
 
     Py_XDECREF(chosen);
     return value;

@@ -15,7 +15,7 @@ PyObject *pycmp_connection_send(PyObject *self, PyObject *obj)
     if (st == NULL || pycmp_begin_write(self, &era) < 0)
         return NULL;
     PyObject *dumps = c->dumps == NULL || c->dumps == Py_None ? NULL : Py_NewRef(c->dumps);
-    if (pycmp_encode(st, &m, obj, dumps) == 0) {
+    if (pycmp_encode(st, &m, obj, dumps, true) == 0) {
         rc = pycmp_send_message(&c->end, &m);
         pycmp_message_free(&m);
     }
@@ -126,9 +126,12 @@ static PyObject *to_object(PyObject *self, struct pycmp_parcel *p, void *Py_UNUS
 {
     Connection *c = pycmp_connection(self);
     pycmp_state *st = pycmp_state_of(self);
-    PyObject *loads = c->loads == NULL || c->loads == Py_None ? NULL : Py_NewRef(c->loads);
-    PyObject *result;
+    PyObject *loads, *result;
+    struct pycmp_arrival *arrival;
 
+    if (pycmp_parcel_begin(p, &arrival) < 0)
+        return NULL;
+    loads = c->loads == NULL || c->loads == Py_None ? NULL : Py_NewRef(c->loads);
     if (p->is_object)
         result = pycmp_decode(st, p->data, p->n, p->buffers == NULL ? NULL : p->buffers + 1,
                               p->n_buffers, loads);
@@ -137,6 +140,7 @@ static PyObject *to_object(PyObject *self, struct pycmp_parcel *p, void *Py_UNUS
     else
         result = pycmp_unpickle(st, p->data, p->n, NULL);
     Py_XDECREF(loads);
+    pycmp_parcel_end(p, arrival, result != NULL);
     return result;
 }
 

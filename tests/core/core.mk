@@ -29,7 +29,10 @@ fuzz: ## the decoder of messages against coverage-guided garbage (clang), FUZZ=6
 	@PYTHON="$(PYTHON)" tests/fuzz/run.sh bugs
 
 STRESS ?= 600
-stress: $(VENV)/.built ## ten processes, random kills and stops, for STRESS=600 seconds; seeded bugs; the long tests of the package
+stress: $(VENV)/.built ## random kills and stops for STRESS=600 seconds, of users of every primitive, then of pipes; seeded bugs; the long tests of the package
 	@CC="$(CC)" tests/stress/run.sh $(STRESS)
+	@PYTHON="$(RUN)" tests/stress/soak.sh $(STRESS)
 	@CC="$(CC)" tests/stress/run.sh bugs
-	@CMP_STRESS=1 $(RUN) -m pytest -q tests/python/test_idle.py tests/python/test_lifetime.py
+	@PYTHON="$(RUN)" tests/stress/soak.sh bugs
+	@CMP_STRESS=1 $(RUN) -m pytest -q tests/python/test_idle.py tests/python/test_lifetime.py \
+		tests/python/test_connection_limits.py

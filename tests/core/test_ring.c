@@ -1,6 +1,7 @@
 /* Description: rings and channels: contents of all sizes, wrap-around, full, empty, deadlines,
    signals; many threads and processes at one end; blocks and objects that travel, and who holds
    them; the end of the last holder of the other end; forged positions, records, references. */
+#include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -311,7 +312,7 @@ static void test_handler(void)
     table = new_pair(true, CAP);
     nested = 0;
     cmp_look_fn before = cmp_wait_look(look_and_get);
-    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(300)), -EINTR);
+    CHECK_EQ(get_pattern(&table->b, 0, 0, after_ms(20000)), -EINTR);
     cmp_wait_look(before);
     CHECK(nested >= 3);
     put_number(1);
@@ -607,6 +608,15 @@ static void test_dead_sender(void)
     check();
 }
 
+/* Put an end that is open here, and have it no more.  */
+static void send_end(struct cmp_channel_end *over, struct cmp_channel_end *end)
+{
+    struct cmp_outgoing out = {.refs = &end->ref, .n_refs = 1};
+    cmp_object_hold(end->ref);
+    CHECK_EQ(cmp_channel_put(over, &out, 0), 0);
+    cmp_channel_close(end);
+}
+
 /* An end that travels is not closed meanwhile, and is once its receiver has died. */
 static int get_end_and_die(void *arg)
 {
@@ -622,11 +632,10 @@ static void test_travelling_end(void)
 {
     struct pair *other = new_pair(true, CAP);
     cmp_ref ref = other->a.ref;
-    struct cmp_outgoing out = {.refs = &ref, .n_refs = 1};
     table = new_pair(true, CAP);
 
     CHECK_EQ(put_pattern(&other->b, 1, 8, 0), 0);
-    CHECK_EQ(cmp_channel_put(&table->a, &out, 0), 0);
+    send_end(&table->a, &other->a);
     CHECK(!is_held(ref));
     cmp_sweep();
     CHECK(cmp_channel_has_peer(&other->b));
@@ -640,6 +649,125 @@ static void test_travelling_end(void)
     close_pair(table);
     cmp_sweep();
     CHECK(!lives(ref));
+    check();
+}
+
+/* An end is there as long as somebody can still get the record that it is in, at however many
+   removes, and is gone as soon as nobody can: the sweep comes later.  */
+static void test_end_that_nobody_can_get(void)
+{
+    struct pair *other = new_pair(true, CAP), *outer = new_pair(false, CAP), *inner = new_pair(true, CAP);
+    cmp_ref end = other->a.ref, reader = inner->b.ref;
+
+    send_end(&inner->a, &other->a); /* read by inner->b */
+    send_end(&outer->b, &inner->b); /* which is read by outer->a */
+    cmp_channel_close(&inner->a);
+    cmp_channel_close(&outer->b);
+    cmp_sweep();
+    CHECK(cmp_channel_has_peer(&other->b));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, after_ms(30)), -ETIMEDOUT);
+    cmp_channel_close(&outer->a);
+    CHECK(lives(end));
+    CHECK_EQ(get_pattern(&other->b, 0, 0, CMP_FOREVER), -EPIPE);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end) && !lives(reader));
+    check();
+    free(other);
+    free(outer);
+    free(inner);
+}
+
+/* Who has only the writing end of the pipe that it is in will not get it.  */
+static void test_end_without_a_reader(void)
+{
+    struct pair *other = new_pair(true, CAP), *p = new_pair(true, CAP);
+    cmp_ref end = other->a.ref;
+
+    send_end(&p->a, &other->a);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->b);
+    CHECK(!cmp_channel_has_peer(&other->b));
+    cmp_channel_close(&p->a);
+    cmp_channel_close(&other->b);
+    cmp_sweep();
+    CHECK(!lives(end));
+    check();
+    free(other);
+    free(p);
+}
+
+/* Two ends, each in the records that the other one would read.  */
+static void test_ends_in_each_other(void)
+{
+    struct pair *x = new_pair(true, CAP), *y = new_pair(true, CAP), *other = new_pair(true, CAP);
+    cmp_ref x_b = x->b.ref, y_b = y->b.ref, end = other->a.ref;
+
+    send_end(&x->a, &other->a); /* read by x_b */
+    send_end(&x->a, &y->b);     /* with y_b, by x_b */
+    CHECK(cmp_channel_has_peer(&other->b));
+    send_end(&y->a, &x->b); /* which is read by y_b */
+    CHECK(!cmp_channel_has_peer(&other->b));
+    CHECK(!cmp_channel_has_peer(&x->a) && !cmp_channel_has_peer(&y->a));
+    cmp_channel_close(&x->a);
+    cmp_channel_close(&y->a);
+    cmp_sweep();
+    CHECK(!lives(x_b) && !lives(y_b) && !lives(end));
+    check();
+    cmp_channel_close(&other->b);
+    free(x);
+    free(y);
+    free(other);
+}
+
+/* More removes than are looked at: then it is said to be there.  */
+static void test_end_at_many_removes(void)
+{
+    enum { N = 40 };
+    struct pair *other = new_pair(true, CAP), *chain[N];
+    struct cmp_channel_end *end = &other->a;
+
+    for (int i = 0; i < N; i++) {
+        chain[i] = new_pair(false, CAP);
+        send_end(&chain[i]->b, end);
+        cmp_channel_close(&chain[i]->b);
+        CHECK(cmp_channel_has_peer(&other->b));
+        end = &chain[i]->a;
+    }
+    cmp_channel_close(end);
+    CHECK(cmp_channel_has_peer(&other->b));
+    cmp_sweep();
+    CHECK(!cmp_channel_has_peer(&other->b)); /* its object is freed */
+    cmp_channel_close(&other->b);
+    for (int i = 0; i < N; i++)
+        free(chain[i]);
+    free(other);
+    check();
+}
+
+/* Whoever waits is told when holds end that were no connection's, such as a message's.  */
+static void *drop_soon(void *arg)
+{
+    cmp_ref refs[2] = {make_object(), *(cmp_ref *)arg};
+    sleep_ms(50);
+    cmp_channel_drop(refs, 2);
+    CHECK(!is_held(refs[0]) && !is_held(refs[1]));
+    return NULL;
+}
+
+static void test_dropped_end(void)
+{
+    struct pair *p = new_pair(true, CAP);
+    pthread_t thread;
+
+    cmp_object_hold(p->a.ref);
+    cmp_channel_close(&p->a);
+    CHECK_EQ(pthread_create(&thread, NULL, drop_soon, &p->a.ref), 0);
+    CHECK_EQ(get_pattern(&p->b, 0, 0, CMP_FOREVER), -EPIPE);
+    pthread_join(thread, NULL);
+    cmp_channel_close(&p->b);
+    free(p);
     check();
 }
 
@@ -810,6 +938,56 @@ static void test_bell(void)
     close_with_bell(p);
 }
 
+/* Who puts stands still at his byte, with the lock, until `stage->count` says more.  */
+static void strike_late(void *arg)
+{
+    strike(arg);
+    store_seqcst(&stage->ready, 1);
+    while (load_seqcst(&stage->count) == 0)
+        usleep(1000);
+}
+
+static const struct cmp_bell late_bell = {NULL, strike_late, count_bytes, take_bytes};
+
+static void *put_late(void *arg)
+{
+    struct cmp_port port = table->a.out;
+    struct cmp_channel_end end = table->a;
+    (void)arg;
+    port.bell = &late_bell;
+    end.out = port;
+    CHECK_EQ(put_pattern(&end, 1, 8, CMP_FOREVER), 0);
+    return NULL;
+}
+
+/* Its message is taken meanwhile: the byte is there for nothing, and the next message brings
+   another one; who looks into the ring takes it away.  */
+static void test_bell_struck_late(void)
+{
+    for (int look = 0; look < 2; look++) {
+        pthread_t thread;
+        begin();
+        table = new_pair_with_bell();
+        CHECK_EQ(cmp_ring_poll(&table->b.in), 0);
+        CHECK_EQ(pthread_create(&thread, NULL, put_late, NULL), 0);
+        while (load_seqcst(&stage->ready) == 0)
+            usleep(1000);
+        CHECK_EQ(get_pattern(&table->b, 1, 8, CMP_FOREVER), 0);
+        CHECK_EQ(count_bytes(NULL), 1);
+        CHECK_EQ(cmp_ring_wait(&table->b.in, 0), -ETIMEDOUT); /* nor does this wait for him */
+        store_seqcst(&stage->count, 1);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        if (look == 1)
+            CHECK_EQ(cmp_ring_wait(&table->b.in, 0), -ETIMEDOUT);
+        CHECK_EQ(count_bytes(NULL), 1 - look);
+        CHECK_EQ(put_pattern(&table->a, 2, 8, 0), 0);
+        CHECK_EQ(count_bytes(NULL), 2 - look);
+        CHECK_EQ(get_pattern(&table->b, 2, 8, 0), 0);
+        CHECK_EQ(count_bytes(NULL), 0);
+        close_with_bell(table);
+    }
+}
+
 /* Several at both ends: nobody who waits for the descriptor alone waits in vain. */
 static void *put_or_select(void *arg)
 {
@@ -948,6 +1126,98 @@ static void test_forged_channel(void)
     check();
 }
 
+/* Anything anywhere but in lock words, which may be those of a living owner for all that one can
+   know: every call ends, with what it may say, and reads and writes nothing beyond its buffers.  */
+static uint64_t random_word(void)
+{
+    static const uint64_t likely[] = {0, 1, 8, 16, CAP, CAP - 8, CAP + 8, 2 * CAP, UINT32_MAX, UINT64_MAX,
+                                      UINT64_MAX - 7, UINT64_C(1) << 63, UINT64_C(1) << 55};
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    switch (state >> 60) {
+    case 0: case 1: case 2: case 3: case 4:
+        return likely[state % (sizeof likely / sizeof *likely)];
+    case 5: case 6: case 7: case 8: case 9: /* almost a record */
+        return record(state >> 8 & 0xfff, state >> 20 & 3, state & 3);
+    case 10: case 11:
+        return state >> 20 & (4 * CAP - 1);
+    default:
+        return state;
+    }
+}
+
+static void forge(struct cmp_ring *r)
+{
+    cmp_word64 *const positions[] = {&r->put.at, &r->get.at, &r->put.seen, &r->get.seen};
+    cmp_word *const words[] = {&r->has_refs, &r->polled, &r->bell, &r->put.park, &r->get.park, &r->get.cpu};
+    uint64_t where = random_word() % 16;
+    if (where < 3)
+        store64_relaxed(positions[random_word() % 4], random_word());
+    else if (where == 3)
+        store_relaxed(words[random_word() % 6], (uint32_t)random_word());
+    else
+        store64_relaxed(&r->words[random_word() % 16], random_word());
+}
+
+static void check_rc(const char *what, int rc)
+{
+    if (rc == 0 || rc == -ETIMEDOUT || rc == -EUCLEAN || rc == -ESTALE)
+        return;
+    fprintf(stderr, "%s of what was forged: %d\n", what, rc);
+    n_failed++;
+}
+
+static void use_forged(struct pair *p)
+{
+    char *buffer = malloc(PLAIN_MAX); /* not a byte more */
+    struct cmp_incoming m;
+    uint64_t bytes;
+    for (int i = 0; i < 5; i++) {
+        check_rc("peek", cmp_ring_peek(&p->b.in, &bytes, 0));
+        check_rc("wait", cmp_ring_wait(&p->b.in, i == 0 ? after_ms(1) : 0));
+        int rc = cmp_ring_get(&p->b.in, buffer, &m, i == 1 ? after_ms(1) : 0);
+        check_rc("get", rc);
+        if (rc != 0)
+            continue;
+        CHECK(m.block != 0 || m.bytes <= PLAIN_MAX);
+        if (m.block != 0 && m.bytes > 0)
+            CHECK(((const volatile char *)m.data)[m.bytes - 1] >= CHAR_MIN); /* it is there */
+        cmp_incoming_drop(&m);
+    }
+    check_rc("put", put_pattern(&p->a, 1, 40, 0));
+    check_rc("put", put_pattern(&p->a, 1, 5000, after_ms(1)));
+    check_rc("poll", cmp_ring_poll(&p->b.in));
+    cmp_ring_fill(p->b.in.ring);
+    free(buffer);
+}
+
+static void test_forged_at_random(void)
+{
+    struct pair *other = new_pair(true, CAP);
+    cmp_ref object = make_object();
+    for (uint32_t i = 0; i < (SLOW ? 300 : 3000); i++) {
+        struct pair *p = new_pair(true, CAP);
+        struct cmp_outgoing out = {.refs = &object, .n_refs = 1};
+        cmp_object_hold(object);
+        CHECK_EQ(put_pattern(&p->a, 1, 8, 0), 0);
+        CHECK_EQ(cmp_channel_put(&p->a, &out, 0), 0);
+        CHECK_EQ(put_pattern(&p->a, 2, i % 2 ? 5000 : 70000, 0), 0);
+        for (uint64_t n = random_word() % 4; n < 4; n++)
+            forge(p->b.in.ring);
+        use_forged(p);
+        cmp_sweep();
+        cmp_check(NULL, NULL); /* nor does that believe it */
+        CHECK_EQ(put_pattern(&other->a, i, i % 3000, 0), 0);
+        CHECK_EQ(get_pattern(&other->b, i, i % 3000, 0), 0);
+        close_pair(p);
+    }
+    cmp_sweep();
+    CHECK(is_held(object));
+    cmp_object_drop(object);
+    close_pair(other);
+    check();
+}
+
 /* ---- many channels -------------------------------------------------------------------------------------- */
 
 static void test_ten_thousand(void)
@@ -983,16 +1253,23 @@ int main(void)
     test_own_block();
     test_dead_sender();
     test_travelling_end();
+    test_end_that_nobody_can_get();
+    test_end_without_a_reader();
+    test_ends_in_each_other();
+    test_end_at_many_removes();
+    test_dropped_end();
     test_closed();
     test_closed_meanwhile();
     test_killed(NULL);
     test_killed("put");
     test_bell();
+    test_bell_struck_late();
     test_bell_of_many();
     test_forged_records();
     test_forged_positions();
     test_forged_refs();
     test_forged_channel();
+    test_forged_at_random();
     test_ten_thousand();
     return done();
 }

@@ -1,4 +1,4 @@
-/* ring.c -- rings and channels: put, get, wait, peek, close, blocks and objects that travel.
+/* ring.c -- rings: put, get, wait, peek, poll, blocks and objects that travel.
 
    Every message has a number, and contents that follow from it.  What a trial asks is: was each
    message that was put got once, whole, in its producer's order, but for the one that a killed
@@ -6,23 +6,18 @@
    those of older messages at first, so that a record that was not written, or in part, shows.  */
 #include <sched.h>
 #include "../../src/core/block.h"
-#include "../../src/core/channel.h"
 #include "../../src/core/wait.h"
-#include "harness.h"
+#include "rings.h"
 
-#define CAP CMP_RING_MIN
-#define SMALL 24u
-#define LARGE 504u  /* four of them fill the ring */
-#define BLOCK 6000u /* goes by a block */
-#define N_FULL 4
 #define PER_ACTOR 4u
 #define OF_DIRECTOR 40u /* the first number of the director's */
 #define STALE 1000u     /* numbers of messages that are gone */
 
-static struct cmp_channel_end a_end, b_end; /* a puts, b gets */
-static uint32_t size_of_messages, n_turns;
-static uint32_t next_of_director;
-static int n_killed_getters;
+struct cmp_channel_end a_end, b_end;
+uint32_t n_turns;
+int n_killed_getters;
+static uint32_t size_of_messages, next_of_director;
+static size_t own_block; /* bytes of the block that who puts makes; 0: none */
 
 /* board->ref[0]: numbers that were got; [1]: whose put has begun; [2]: has returned. */
 enum { GOT, BEGUN, PUT };
@@ -41,8 +36,29 @@ static void fill(unsigned char *bytes, uint32_t number, size_t n)
     memcpy(bytes, &number, 4);
 }
 
-static int put_sized(struct cmp_channel_end *e, uint32_t number, size_t n, int64_t deadline_ns)
+/* The record is as long as if it had the bytes itself. */
+static int put_own(struct cmp_channel_end *e, uint32_t number, size_t n, int64_t deadline_ns)
 {
+    static const char padding[CAP / 4];
+    uint64_t bytes = own_block;
+    void *cell, *data;
+    cmp_ref block;
+    int rc = cmp_block_create(own_block, false, &block, &cell, &data);
+    if (rc < 0)
+        return rc;
+    fill(data, number, n);
+    struct cmp_part parts[] = {{&bytes, sizeof bytes}, {padding, n - 2 * sizeof bytes}};
+    struct cmp_outgoing m = {.parts = parts, .n_parts = 2, .refs = &block, .n_refs = 1};
+    rc = cmp_channel_put(e, &m, deadline_ns);
+    if (rc < 0)
+        cmp_object_drop(block);
+    return rc;
+}
+
+int put_sized(struct cmp_channel_end *e, uint32_t number, size_t n, int64_t deadline_ns)
+{
+    if (own_block > 0)
+        return put_own(e, number, n, deadline_ns);
     static unsigned char bytes[BLOCK];
     fill(bytes, number, n);
     struct cmp_part parts[] = {{bytes, 10}, {bytes + 10, n - 10}};
@@ -98,11 +114,27 @@ static void check_message(const struct cmp_incoming *m)
     check_order(number);
 }
 
-static int get_one(int64_t deadline_ns)
+/* As in src/python/parcel.c. */
+static int open_own(struct cmp_incoming *m)
+{
+    uint64_t bytes;
+    void *data;
+    memcpy(&bytes, m->data, sizeof bytes);
+    if (m->n_refs != 1 || bytes != own_block || cmp_block_take(m->refs[0], bytes, &data) < 0)
+        return -EUCLEAN;
+    cmp_object_drop(m->refs[0]);
+    m->data = data;
+    m->bytes = size_of_messages;
+    return 0;
+}
+
+int get_one(int64_t deadline_ns)
 {
     static char buffer[CAP / 4];
     struct cmp_incoming m;
     int rc = cmp_ring_get(&b_end.in, buffer, &m, deadline_ns);
+    if (rc == 0 && own_block > 0)
+        rc = open_own(&m);
     if (rc < 0)
         return rc;
     check_message(&m);
@@ -179,7 +211,7 @@ static void open_ends(cmp_ref ends[2])
 /* Once round, and on to a place where the next record but one needs a PAD. */
 static void wear(void)
 {
-    uint32_t n = size_of_messages < SMALL ? SMALL : size_of_messages > LARGE ? SMALL : size_of_messages;
+    uint32_t n = size_of_messages < SMALL || size_of_messages > LARGE ? SMALL : size_of_messages;
     char buffer[CAP / 4];
     struct cmp_incoming m;
     uint64_t end = 2 * CAP - (n < 400 ? 8 : 0);
@@ -188,16 +220,17 @@ static void wear(void)
             violation("the ring is not worn");
 }
 
-static void make_ring(uint32_t bytes, uint32_t turns)
+void make_ring(int how, uint32_t turns)
 {
     cmp_ref ends[2];
-    size_of_messages = bytes;
+    size_of_messages = how & SIZE;
     n_turns = turns;
     open_ends(ends);
     wear();
+    own_block = how & OWN ? 5000 : how & OWN_BIG ? CMP_BLOCK_SMALL_MAX + 5000 : 0;
 }
 
-static void director_puts(uint32_t n)
+void director_puts(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         int64_t until = cmp_now_ns() + hang_limit_ms() * MS;
@@ -208,7 +241,7 @@ static void director_puts(uint32_t n)
     }
 }
 
-static void director_gets(uint32_t n)
+void director_gets(uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         int rc = get_one(cmp_now_ns() + hang_limit_ms() * MS);
@@ -217,7 +250,7 @@ static void director_gets(uint32_t n)
     }
 }
 
-static bool is_empty(void)
+bool is_empty(void)
 {
     return cmp_ring_fill(b_end.in.ring) == 0;
 }
@@ -228,7 +261,7 @@ static int count_bits(uint64_t bits)
 }
 
 /* Take out what is left, then go through the books. */
-static void account(void)
+void account(void)
 {
     int rc;
     while ((rc = get_one(0)) == 0)
@@ -245,7 +278,7 @@ static void account(void)
 }
 
 /* Whoever comes later has a ring that works. */
-static void use(void)
+void use(void)
 {
     director_puts(2);
     director_gets(2);
@@ -254,9 +287,9 @@ static void use(void)
 /* ---- put ------------------------------------------------------------------------------------- */
 
 /* The victim puts, b sleep; what it has put arrives. */
-static void put(int bytes, int b)
+static void put(int how, int b)
 {
-    make_ring((uint32_t)bytes, 1);
+    make_ring(how, 1);
     spawn_sleepers(getter, b);
     n_turns = 2;
     n_killed_getters = second_dies_too();
@@ -272,11 +305,10 @@ static void put(int bytes, int b)
 }
 
 /* The ring is full; the victim waits there, first or last of b + 1. */
-#define LAST 4096
 static void put_full(int how, int b)
 {
-    uint32_t bytes = (uint32_t)how & ~(uint32_t)LAST;
-    make_ring(bytes, 1);
+    uint32_t bytes = how & SIZE;
+    make_ring(how, 1);
     uint32_t n = 0;
     size_of_messages = LARGE;
     for (; !is_empty() ? cmp_ring_fill(b_end.in.ring) < CAP : true; n++)
@@ -338,9 +370,9 @@ static void wait_got(int last, int b)
 /* ---- get ------------------------------------------------------------------------------------- */
 
 /* Messages are there, or the ring is full and b putters sleep; the victim gets two. */
-static void get(int bytes, int b)
+static void get(int how, int b)
 {
-    make_ring((uint32_t)bytes, 2);
+    make_ring(how, 2);
     n_killed_getters = 1;
     director_puts(b > 0 ? N_FULL : 3);
     n_turns = 1;
@@ -358,7 +390,7 @@ static void get(int bytes, int b)
 /* The ring is empty; the victim waits there, first or last of b + 1; then b + 1 come. */
 static void get_empty(int how, int b)
 {
-    make_ring((uint32_t)how & ~(uint32_t)LAST, 1);
+    make_ring(how, 1);
     n_killed_getters = 1 + second_dies_too();
     if (how & LAST)
         spawn_sleepers(getter, b);
@@ -378,9 +410,11 @@ static void get_empty(int how, int b)
 }
 
 /* The victim gives up; others are served. */
-static void time_out(int put, int b)
+enum { GETS, PUTS };
+static void time_out(int how, int b)
 {
-    make_ring(LARGE, 1);
+    int put = how & PUTS;
+    make_ring(LARGE | (how & ~PUTS), 1);
     n_killed_getters = 1;
     if (put)
         director_puts(N_FULL);
@@ -426,7 +460,7 @@ static void look(int first, int b)
 /* ---- one about to sleep, the other at work ------------------------------------------------------ */
 
 /* Stands between its last look and its sleep, until it is told. */
-static int stand(void)
+int stand(void)
 {
     mark(my_actor());
     await_order(my_actor());
@@ -506,7 +540,7 @@ static void relay(int a, int b)
     director_puts(1);
     kill_actor(first);
     if (is_empty())
-        director_puts(1); /* it was quicker */
+        director_puts(2); /* it was quicker; both are woken if it dies leaving the seat */
     if (!dead)
         lead_on(v);
     settle(is_empty);
@@ -645,6 +679,33 @@ static void ring_bell(int how, int n)
     account();
     if (count_bytes(NULL) != 0)
         violation("nothing is there, and %d bytes are", count_bytes(NULL));
+    use();
+}
+
+/* ---- several at one side -------------------------------------------------------------------------- */
+
+enum { PUTTER, GETTER, POLLER, ASKER };
+
+/* The victim stands still at its point, with one or both locks perhaps, while b more come; then
+   it is killed.  */
+static void contend(int who, int b)
+{
+    static role *const roles[] = {putter, getter, poller, asker};
+    make_ring(SMALL, 1);
+    n_killed_getters = 1;
+    if (who == ASKER) {
+        a_end.out.bell = b_end.in.bell = &bell;
+        strike(NULL);
+    }
+    director_puts((uint32_t)b + 2);
+    struct actor *v = spawn_victim(roles[who]);
+    stop_here(v);
+    spawn_sleepers(who == PUTTER ? putter : getter, b);
+    if (who == ASKER)
+        spawn_sleepers(putter, 1);
+    lead(v);
+    settle(NULL);
+    account();
     use();
 }
 
@@ -808,213 +869,6 @@ static void move_stopped(int who, int b)
     use();
 }
 
-/* ---- the end of the other end ------------------------------------------------------------------------ */
-
-static void closer(int id)
-{
-    (void)id;
-    cmp_channel_close(&b_end); /* the getters have that */
-    ready();
-    cmp_channel_close(&a_end);
-}
-
-static void await_end(int id)
-{
-    cmp_channel_close(&a_end);
-    ready();
-    int rc = get_one(CMP_FOREVER);
-    if (rc == 0)
-        rc = get_one(CMP_FOREVER);
-    if (rc != -EPIPE)
-        violation("actor %d: at the end, get says %d", id, rc);
-}
-
-static void await_end_full(int id)
-{
-    cmp_channel_close(&b_end);
-    ready();
-    int rc = put_sized(&a_end, 1, LARGE, CMP_FOREVER);
-    if (rc != -EPIPE)
-        violation("actor %d: at the end, put says %d", id, rc);
-}
-
-static void other_closer(int id)
-{
-    (void)id;
-    cmp_channel_close(&a_end);
-    ready();
-    cmp_channel_close(&b_end);
-}
-
-/* The victim has the last one of the other ends, and closes it, or dies on the way. */
-static void close_last(int b, int full)
-{
-    make_ring(full ? LARGE : SMALL, 1);
-    if (full)
-        director_puts(N_FULL);
-    for (int i = 0; i < b; i++)
-        spawn_sleeper(full ? await_end_full : await_end);
-    struct actor *v = spawn_victim_later(full ? other_closer : closer);
-    cmp_channel_close(&a_end);
-    cmp_channel_close(&b_end);
-    stand_ready(v);
-    lead(v);
-    second_dies();
-    settle(NULL);
-}
-
-static void holder(int id)
-{
-    cmp_channel_close(&b_end);
-    mark(id);
-    await_order(id);
-}
-
-/* The victim waits, first or last of b + 1; then the last holder is killed.  One message was
-   put before that. */
-static void holder_dies(int last, int b)
-{
-    make_ring(SMALL, 1);
-    struct actor *h = spawn_marked(holder);
-    if (last)
-        spawn_sleepers(await_end, b);
-    struct actor *v = spawn_victim(await_end);
-    bool dead = lead(v);
-    if (!last)
-        spawn_sleepers(await_end, b);
-    cmp_channel_close(&a_end);
-    cmp_channel_close(&b_end);
-    kill_actor(h);
-    if (!dead)
-        lead_on(v);
-    second_dies();
-    settle(NULL);
-}
-
-static void standing_at_end(int id)
-{
-    cmp_wait_look(stand);
-    await_end(id);
-}
-
-/* One is about to sleep; the victim closes what it waits for. */
-static void close_before_sleep(int a, int b)
-{
-    (void)a, (void)b;
-    make_ring(SMALL, 1);
-    struct actor *v = spawn_victim_later(closer);
-    struct actor *s = spawn(standing_at_end);
-    cmp_channel_close(&a_end);
-    cmp_channel_close(&b_end);
-    await_mark(s);
-    stand_ready(v);
-    lead(v);
-    give_order(s, 1);
-    settle(NULL);
-}
-
-/* An end goes by another channel; the victim puts it, or gets it; then it is gone. */
-static struct cmp_channel_end c_end, d_end;
-
-static void await_end_alone(int id)
-{
-    cmp_channel_close(&c_end);
-    cmp_channel_close(&d_end);
-    await_end(id);
-}
-
-static void put_end(int id)
-{
-    struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
-    (void)id;
-    ready();
-    int rc = cmp_channel_put(&c_end, &m, 0);
-    if (rc != 0)
-        violation("put of an end: %d", rc);
-}
-
-static void get_end(int id)
-{
-    char buffer[CAP / 4];
-    struct cmp_incoming m;
-    struct cmp_channel_end got;
-    (void)id;
-    cmp_channel_close(&a_end);
-    await_order(id);
-    ready();
-    int rc = cmp_ring_get(&d_end.in, buffer, &m, 0);
-    if (rc != 0 || m.n_refs != 1 || cmp_channel_open(m.refs[0], &got) != 0)
-        violation("get of an end: %d", rc);
-    else
-        cmp_channel_close(&got);
-}
-
-static void end_travels(int put, int b)
-{
-    cmp_ref ends[2];
-    make_ring(SMALL, 1);
-    if (cmp_channel_create(true, CAP, ends) != 0 || cmp_channel_open(ends[0], &c_end) != 0 ||
-        cmp_channel_open(ends[1], &d_end) != 0)
-        violation("there is no second channel");
-    struct actor *v = spawn_victim_later(put ? put_end : get_end);
-    for (int i = 0; i < b; i++)
-        spawn_sleeper(await_end_alone);
-    if (put) {
-        cmp_channel_close(&a_end);
-        stand_ready(v);
-        lead(v);
-        kill_actor(v);
-        bool there = cmp_ring_wait(&d_end.in, 0) == 0;
-        if (there && (usleep(3000), n_finished() > (victim_has_ended() ? 1 : 0)))
-            violation("an end is on its way, and they wait no longer");
-        cmp_channel_close(&c_end);
-        cmp_channel_close(&d_end); /* what is in it goes with the sweep */
-        cmp_sweep();
-    } else {
-        struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
-        if (cmp_channel_put(&c_end, &m, 0) != 0)
-            violation("put of an end failed");
-        give_order(v, 1);
-        stand_ready(v);
-        lead(v);
-        kill_actor(v);
-        cmp_channel_close(&c_end);
-        cmp_channel_close(&d_end);
-        cmp_sweep();
-    }
-    cmp_channel_close(&b_end);
-    settle(NULL);
-}
-
-/* ---- channels ------------------------------------------------------------------------------------------ */
-
-static void maker(int id)
-{
-    cmp_ref ends[2];
-    struct cmp_channel_end one, other;
-    (void)id;
-    ready();
-    if (cmp_channel_create(true, CAP, ends) != 0 || cmp_channel_open(ends[0], &one) != 0 ||
-        cmp_channel_open(ends[1], &other) != 0) {
-        violation("create failed");
-        return;
-    }
-    if (put_sized(&one, 1, BLOCK, 0) != 0)
-        violation("put into a new one failed");
-    cmp_channel_close(&one);
-    cmp_channel_close(&other);
-}
-
-static void create(int a, int b)
-{
-    (void)a, (void)b;
-    make_ring(SMALL, 1);
-    lead(spawn_victim(maker));
-    cmp_sweep();
-    use();
-    account();
-}
-
 static const struct scenario list[] = {
     {"ring: put, nobody waits", put, SMALL, 0, 11, 0, 0},
     {"ring: put, 1 waits", put, SMALL, 1, 7, 1, 0},
@@ -1032,8 +886,18 @@ static const struct scenario list[] = {
     {"ring: get, empty, first of 3", get_empty, SMALL, 2, 11, 1, 0},
     {"ring: get, empty, last of 3", get_empty, SMALL | LAST, 2, 23, 1, 0},
     {"ring: get by a block, empty, first of 2", get_empty, BLOCK, 1, 71, 0, 0},
-    {"ring: get, empty, times out, 1 waits", time_out, 0, 1, 55, 0, 0},
-    {"ring: put, full, times out, 1 waits", time_out, 1, 1, 55, 0, 0},
+    {"ring: get by a block, empty, last of 2", get_empty, BLOCK | LAST, 1, 71, 0, 0},
+    {"ring: get, empty, times out, 1 waits", time_out, GETS, 1, 55, 0, 0},
+    {"ring: put, full, times out, 1 waits", time_out, PUTS, 1, 55, 0, 0},
+    {"ring: put of an own block, full, times out, 1 waits", time_out, PUTS | OWN, 1, 119, 0, 0},
+    {"ring: put of an own block, nobody waits", put, SMALL | OWN, 0, 119, 0, 0},
+    {"ring: put of an own block, 1 waits", put, SMALL | OWN, 1, 127, 0, 0},
+    {"ring: put of an own big block, 1 waits", put, SMALL | OWN_BIG, 1, 247, 0, 0},
+    {"ring: put of an own block, full, first of 2", put_full, LARGE | OWN, 1, 127, 0, 0},
+    {"ring: get of an own block, nobody waits", get, SMALL | OWN, 0, 55, 0, 0},
+    {"ring: get of an own big block, nobody waits", get, SMALL | OWN_BIG, 0, 71, 0, 0},
+    {"ring: get of an own block, full, 1 waits", get, LARGE | OWN, 1, 55, 0, 0},
+    {"ring: get of an own block, empty, first of 3", get_empty, SMALL | OWN, 2, 71, 0, 0},
     {"ring: wait and peek, first of 2", look, 1, 1, 31, 1, 0},
     {"ring: wait and peek, last of 3", look, 0, 2, 31, 0, 0},
     {"ring: put, one is about to sleep in the seat", put_before_sleep, 0, 0, 3, 0, 0},
@@ -1051,18 +915,13 @@ static const struct scenario list[] = {
     {"ring: get of an object, stopped while others sweep", move_stopped, RECEIVER, 0, 15, 0, 0},
     {"ring: sweep, stopped while an object is put", move_stopped, SWEEPER, 0, 63, 0, 0},
     {"ring: sweep, stopped while an object is got", move_stopped, SWEEPER_OF_GOT, 0, 31, 0, 0},
+    {"ring: put, stopped, 3 more put, then it is killed", contend, PUTTER, 3, 11, 0, 0},
+    {"ring: get, stopped, 3 more get, then it is killed", contend, GETTER, 3, 15, 0, 0},
+    {"ring: wait and peek, stopped, 3 get, then it is killed", contend, POLLER, 3, 15, 0, 0},
+    {"ring: poll, stopped, 3 get and 1 puts, then it is killed", contend, ASKER, 3, 15, 0, 0},
     {"ring: put, polled", ring_bell, 0, 0, 31, 0, 0},
     {"ring: get, polled", ring_bell, 1, 2, 31, 0, 0},
     {"ring: poll, empty", ring_bell, 2, 0, 15, 0, 0},
     {"ring: poll, not empty", ring_bell, 2, 1, 15, 0, 0},
-    {"channel: the last other end is closed, 1 waits", close_last, 1, 0, 7, 1, 0},
-    {"channel: the last other end is closed, 3 wait", close_last, 3, 0, 11, 1, 0},
-    {"channel: full, the last other end is closed, 3 wait", close_last, 3, 1, 11, 1, 0},
-    {"channel: closed while one is about to sleep", close_before_sleep, 0, 0, 3, 0, 0},
-    {"channel: put of an end, 2 wait for its end", end_travels, 1, 2, 47, 0, 0},
-    {"channel: get of an end, 2 wait for its end", end_travels, 0, 2, 47, 0, 0},
-    {"channel: wait, first of 3, the last holder is killed", holder_dies, 0, 2, 47, 0, 0},
-    {"channel: wait, last of 3, the last holder is killed", holder_dies, 1, 2, 47, 0, 0},
-    {"channel: create, put by a block, close", create, 0, 0, 247, 0, 0},
 };
 SCENARIOS(list)

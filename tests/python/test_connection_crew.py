@@ -410,6 +410,28 @@ def test_wait_sees_a_death(ctx, pipe):
             a.recv()
 
 
+def test_wait_sees_a_message_of_which_nobody_tells(pipe):
+    """As that of a sender who was killed between its commit and its byte: here it writes the byte elsewhere."""
+    a, b = pipe
+    assert connection.wait([b], 0) == []  # from now on a tells
+    told, found = os.dup(a._fd), []
+    with socket.socketpair()[0] as elsewhere:
+        os.dup2(elsewhere.fileno(), a._fd)
+    waiter = threading.Thread(target=lambda: found.extend(connection.wait([b])), daemon=True)
+    waiter.start()
+    assert wait_until(lambda: asleep(os.getpid(), waiter.native_id), 20)
+    a.send("untold")
+    assert select.select([b._fd], [], [], 0)[0] == []
+    waiter.join(40)
+    assert found == [b] and b.recv() == "untold"
+    os.dup2(told, a._fd)
+    os.close(told)
+    assert connection.wait([b], 0) == []
+    a.send("told")
+    assert select.select([b._fd], [], [], 20)[0] == [b._fd] and connection.wait([b], 20) == [b]
+    assert b.recv() == "told"
+
+
 def test_wait_of_nothing():
     assert connection.wait([], 0.01) == []
 

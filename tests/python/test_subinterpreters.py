@@ -150,3 +150,47 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     print(lock.acquire(timeout=10), [warning.category.__name__ for warning in caught])
 """) == ["True ['OwnerDiedWarning']"]
+
+
+def test_a_stream_beside_other_interpreters(tmp_path):
+    """Each has a pipe of its own in the family, and is destroyed with messages in it; main sends all the time."""
+    assert run_text(tmp_path, """
+import cmp
+from cmp import connection
+STREAM = '''
+import cmp
+from cmp import connection
+a, b = connection.Pipe()
+for i in range(300):
+    value = {"i": i, "x": bytes(i * 331 % 60_000), "e": ValueError(i)}
+    a.send(value)
+    got = b.recv()
+    assert got["i"] == i and got["x"] == value["x"] and got["e"].args == (i,)
+    b.send_bytes(got["x"][:1000])
+    assert a.poll() and len(a.recv_bytes()) == min(len(value["x"]), 1000)
+a.send([1, bytes(200_000)])
+assert cmp.check() == []
+'''
+a, b = connection.Pipe()
+stop, got = threading.Event(), []
+def send():
+    number = 0
+    while not stop.is_set():
+        a.send((number, bytes(number * 97 % 40_000)))
+        number += 1
+    a.send(None)
+def receive():
+    for message in iter(b.recv, None):
+        assert message == (len(got), bytes(len(got) * 97 % 40_000))
+        got.append(None)
+streams = [threading.Thread(target=one) for one in (send, receive)]
+others = [threading.Thread(target=run, args=(STREAM,)) for _ in range(3)]
+for thread in streams + others:
+    thread.start()
+for thread in others:
+    thread.join()
+stop.set()
+for thread in streams:
+    thread.join()
+print(len(got) > 0, b.poll(), cmp.check())
+""") == ["True False []"]
