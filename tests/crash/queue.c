@@ -741,8 +741,8 @@ static const struct scenario list[] = {
     {"queue: done, 3 join", be_done, 3, 0, 3, 1, 0},
     {"queue: join, first of 3", join, 0, 2, 11, 1, 0},
     {"queue: join, last of 3", join, 1, 2, 11, 1, 0},
-    {"queue: get and done, 2 join, its items are lost", consumer_dies, 1, 2, 71, 1, 0},
-    {"queue: done with one of one, 2 join", consumer_dies, 0, 2, 17, 1, 0},
+    {"queue: get and done, 2 join, its items are lost", consumer_dies, 1, 2, 71, 0, 0},
+    {"queue: done with one of one, 2 join", consumer_dies, 0, 2, 17, 0, 0},
     {"queue: create, on to the next segment, drop", create, 0, 0, 397, 0, 0},
 };
 SCENARIOS(list)
