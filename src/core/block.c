@@ -248,18 +248,43 @@ static bool is_sound(uint32_t e, uint32_t n, uint32_t index)
            cmp_extent_at(e + n - 1) != NULL;
 }
 
-int cmp_block_data(cmp_ref ref, void *cell, size_t bytes, void **data)
+static int data_of_big(cmp_ref ref, void *cell, size_t bytes, void **data)
 {
-    if (cmp_block_type(bytes) == CMP_TYPE_BLOCK) {
-        *data = cell;
-        return bytes <= cmp_object_bytes(ref) ? 0 : -EINVAL;
-    }
     uint64_t place = load64_seqcst(&((struct cmp_big *)cell)->place);
     uint32_t e = cmp_place_extent(place), n = cmp_place_extents(place);
     if (!is_sound(e, n, cmp_object_index(ref)))
         return -EUCLEAN;
     *data = cmp_extent_at(e);
     return bytes <= (size_t)n * CMP_EXTENT_BYTES ? 0 : -EINVAL;
+}
+
+int cmp_block_data(cmp_ref ref, void *cell, size_t bytes, void **data)
+{
+    if (cmp_block_type(bytes) == CMP_TYPE_BIG)
+        return data_of_big(ref, cell, bytes, data);
+    *data = cell;
+    return bytes <= cmp_object_bytes(ref) ? 0 : -EINVAL;
+}
+
+int cmp_block_linked_locked(cmp_ref ref, size_t bytes, void **data)
+{
+    enum cmp_type type = cmp_block_type(bytes);
+    uint32_t cell_bytes;
+    void *cell = cmp_object_linked_locked(ref, type, &cell_bytes);
+    if (cell == NULL)
+        return -EUCLEAN;
+    *data = cell;
+    if (type == CMP_TYPE_BIG)
+        return data_of_big(ref, cell, bytes, data) == 0 ? 0 : -EUCLEAN;
+    return bytes <= cell_bytes ? 0 : -EUCLEAN;
+}
+
+int cmp_block_linked(cmp_ref ref, size_t bytes, void **data)
+{
+    cmp_process_lock();
+    int rc = cmp_block_linked_locked(ref, bytes, data);
+    cmp_process_unlock();
+    return rc;
 }
 
 int cmp_block_take(cmp_ref ref, size_t bytes, void **data)

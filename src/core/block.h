@@ -65,6 +65,11 @@ enum cmp_type cmp_block_type(size_t bytes);
    bytes are.  0; -EINVAL: it has not so many; -EUCLEAN: it is damaged.  */
 int cmp_block_data(cmp_ref ref, void *cell, size_t bytes, void **data);
 
+/* ... of one that something else keeps alive meanwhile, by its reference alone.  0; -EUCLEAN:
+   it is no such block.  */
+int cmp_block_linked(cmp_ref ref, size_t bytes, void **data);
+int cmp_block_linked_locked(cmp_ref ref, size_t bytes, void **data); /* with the process lock */
+
 /* A reference has come in: cmp_object_take and cmp_block_data.  */
 int cmp_block_take(cmp_ref ref, size_t bytes, void **data);
 

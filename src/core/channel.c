@@ -1,18 +1,12 @@
 #include "channel.h"
 #include <string.h>
 
-/* Its shape, read once and believed only if its cell has room for it. */
-struct shape {
-    uint32_t n_rings;
-    uint32_t cap;
-};
-
 static size_t bytes_of(uint32_t n_rings, uint32_t cap)
 {
     return sizeof(struct cmp_channel) + n_rings * cmp_ring_bytes(cap);
 }
 
-static bool read_shape(struct cmp_channel *c, size_t cell_bytes, struct shape *s)
+static bool read_shape(struct cmp_channel *c, size_t cell_bytes, struct cmp_channel_shape *s)
 {
     s->n_rings = *(volatile uint32_t *)&c->n_rings;
     s->cap = *(volatile uint32_t *)&c->cap;
@@ -20,7 +14,7 @@ static bool read_shape(struct cmp_channel *c, size_t cell_bytes, struct shape *s
            bytes_of(s->n_rings, s->cap) <= cell_bytes;
 }
 
-static struct cmp_ring *ring_at(struct cmp_channel *c, const struct shape *s, uint32_t i)
+static struct cmp_ring *ring_at(struct cmp_channel *c, const struct cmp_channel_shape *s, uint32_t i)
 {
     return (struct cmp_ring *)(void *)((char *)(c + 1) + i * cmp_ring_bytes(s->cap));
 }
@@ -62,7 +56,7 @@ static int create_ends(cmp_ref channel, struct cmp_channel *c, cmp_ref ends[2])
 
 int cmp_channel_create(bool duplex, uint32_t cap, cmp_ref ends[2])
 {
-    struct shape s = {duplex ? 2 : 1, cap};
+    struct cmp_channel_shape s = {duplex ? 2 : 1, cap};
     cmp_ref ref;
     void *cell;
 
@@ -85,7 +79,7 @@ int cmp_channel_create(bool duplex, uint32_t cap, cmp_ref ends[2])
 
 /* ---- open and close ------------------------------------------------------------------------ */
 
-static struct cmp_port port_of(struct cmp_channel_end *end, const struct shape *s, uint32_t putter)
+static struct cmp_port port_of(struct cmp_channel_end *end, const struct cmp_channel_shape *s, uint32_t putter)
 {
     if (s->n_rings == 1 && putter == 0)
         return (struct cmp_port){0};
@@ -93,16 +87,9 @@ static struct cmp_port port_of(struct cmp_channel_end *end, const struct shape *
                              &end->peer, NULL};
 }
 
-/* A channel that is held for itself, whatever becomes of its ends. */
-struct grip {
-    cmp_ref ref; /* 0: of none */
-    struct cmp_channel *channel;
-    struct shape shape;
-};
-
 /* Hold the channel of an end, of which the caller has a hold: it names the channel meanwhile, as
    a record would.  0; -EUCLEAN: it has none; or another -errno.  */
-static int grip(struct cmp_channel_end_cell *cell, struct grip *g)
+static int grip(struct cmp_channel_end_cell *cell, struct cmp_moved *g)
 {
     uint32_t bytes;
     cmp_ref ref = load64_seqcst(&cell->channel);
@@ -120,7 +107,7 @@ static int grip(struct cmp_channel_end_cell *cell, struct grip *g)
 /* The cell of an end, its hold being the caller's. */
 static int open_cell(struct cmp_channel_end_cell *cell, cmp_ref ref, struct cmp_channel_end *end)
 {
-    struct grip g;
+    struct cmp_moved g;
     uint32_t number = *(volatile uint32_t *)&cell->number;
 
     if (number > 1)
@@ -157,7 +144,7 @@ int cmp_channel_open(cmp_ref ref, struct cmp_channel_end *end)
 }
 
 /* All who wait in a channel look again, which this process holds for that.  */
-static void rouse_all(struct cmp_channel *c, const struct shape *s)
+static void rouse_all(struct cmp_channel *c, const struct cmp_channel_shape *s)
 {
     /* SYNC seq_cst: after the bit of the end, before the looks at who sleeps; pairs with
        cmp_peer_look. */
@@ -173,7 +160,7 @@ static void rouse_all(struct cmp_channel *c, const struct shape *s)
 void cmp_channel_close(struct cmp_channel_end *end)
 {
     bool both = end->in.ring != NULL && end->out.ring != NULL;
-    struct shape s = {both ? 2 : 1, end->in.ring != NULL ? end->in.cap : end->out.cap};
+    struct cmp_channel_shape s = {both ? 2 : 1, end->in.ring != NULL ? end->in.cap : end->out.cap};
     cmp_object_drop(end->ref);
     CMP_HOOK("peer.close.dropped");
     rouse_all(end->channel, &s);
@@ -183,7 +170,7 @@ void cmp_channel_close(struct cmp_channel_end *end)
 /* ---- put -------------------------------------------------------------------------------------- */
 
 /* If it is an end, hold its channel before it is put: nobody can ask later.  0 or -errno.  */
-static int note_end(cmp_ref ref, struct grip *g)
+static int note_end(cmp_ref ref, struct cmp_moved *g)
 {
     struct cmp_channel_end_cell *cell = cmp_object_linked(ref, CMP_TYPE_END);
     g->ref = 0;
@@ -193,34 +180,50 @@ static int note_end(cmp_ref ref, struct grip *g)
     return rc == -EUCLEAN ? 0 : rc; /* nobody can have that open */
 }
 
-static void forget_ends(const struct grip *moved, int n)
+static void forget_ends(const struct cmp_moved *moved, int n)
 {
     for (int i = 0; i < n; i++)
         if (moved[i].ref != 0)
             cmp_object_drop(moved[i].ref);
 }
 
-int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns)
+int cmp_channel_note(const cmp_ref *refs, int n, struct cmp_moved *moved)
 {
-    struct grip moved[CMP_RECORD_REFS];
-    int n = 0, rc = 0;
+    int rc = 0, i = 0;
+    for (; rc == 0 && i < n && i < CMP_RECORD_REFS; i++)
+        rc = note_end(refs[i], &moved[i]);
+    if (rc < 0)
+        forget_ends(moved, i);
+    return rc;
+}
 
-    for (; rc == 0 && n < m->n_refs && n < CMP_RECORD_REFS; n++)
-        rc = note_end(m->refs[n], &moved[n]);
-    if (rc == 0)
-        rc = cmp_ring_put(&end->out, m, deadline_ns);
-    CMP_HOOK("channel.put.done");
-    for (int i = 0; rc == 0 && i < n; i++)
+void cmp_channel_tell(const struct cmp_moved *moved, int n, bool was_put)
+{
+    for (int i = 0; was_put && i < n; i++)
         if (moved[i].ref != 0)
             rouse_all(moved[i].channel, &moved[i].shape);
     forget_ends(moved, n);
+}
+
+int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns)
+{
+    struct cmp_moved moved[CMP_RECORD_REFS];
+
+    if (m->n_refs >= CMP_RECORD_REFS)
+        return -E2BIG;
+    int rc = cmp_channel_note(m->refs, m->n_refs, moved);
+    if (rc < 0)
+        return rc;
+    rc = cmp_ring_put(&end->out, m, deadline_ns);
+    CMP_HOOK("channel.put.done");
+    cmp_channel_tell(moved, m->n_refs, rc == 0);
     return rc;
 }
 
 void cmp_channel_drop(const cmp_ref *refs, int n)
 {
     for (int i = 0; i < n; i++) {
-        struct grip moved;
+        struct cmp_moved moved;
         note_end(refs[i], &moved);
         cmp_object_drop(refs[i]);
         CMP_HOOK("channel.drop.dropped");
@@ -240,7 +243,7 @@ bool cmp_channel_has_peer(struct cmp_channel_end *end)
 void cmp_channel_each_ref(struct cmp_channel *c, uint32_t cell_bytes,
                           void (*visit)(void *arg, cmp_ref ref), void *arg)
 {
-    struct shape s;
+    struct cmp_channel_shape s;
     if (!read_shape(c, cell_bytes, &s))
         return;
     for (uint32_t i = 0; i < s.n_rings; i++)
@@ -261,7 +264,7 @@ static void compare_ref(void *arg, cmp_ref ref)
 void cmp_channel_each_taker(struct cmp_channel *c, uint32_t cell_bytes, cmp_ref ref,
                             void (*visit)(void *arg, cmp_ref end), void *arg)
 {
-    struct shape s;
+    struct cmp_channel_shape s;
     if (!read_shape(c, cell_bytes, &s))
         return;
     for (uint32_t i = 0; i < s.n_rings; i++) {
@@ -274,7 +277,7 @@ void cmp_channel_each_taker(struct cmp_channel *c, uint32_t cell_bytes, cmp_ref 
 
 const char *cmp_channel_check(struct cmp_channel *c, uint32_t cell_bytes)
 {
-    struct shape s;
+    struct cmp_channel_shape s;
     const char *what = NULL;
     if (*(volatile uint32_t *)&c->n_rings == 0 || *(volatile uint32_t *)&c->cap == 0)
         return NULL; /* not formatted yet */

@@ -43,6 +43,12 @@ struct cmp_channel_end_cell {
 };
 _Static_assert(sizeof(struct cmp_channel_end_cell) == 64, "shared layout");
 
+/* Its shape, read once and believed only if its cell has room for it. */
+struct cmp_channel_shape {
+    uint32_t n_rings;
+    uint32_t cap;
+};
+
 /* One end, as this process has it open.  Any thread may use it; it does not move.  */
 struct cmp_channel_end {
     cmp_ref ref;
@@ -70,6 +76,17 @@ void cmp_channel_close(struct cmp_channel_end *end);
 /* As cmp_ring_put, which see; and tell who waits if ends were among what was put.  One that is
    open: hold it once more before, and close it after.  */
 int cmp_channel_put(struct cmp_channel_end *end, const struct cmp_outgoing *m, int64_t deadline_ns);
+
+/* The same for who puts objects elsewhere, into a queue: before the put, of each that is an end
+   hold the channel, since nobody can ask later.  0, or -errno: nothing is held.  And after
+   it: tell who waits, if it was put, and let go.  */
+struct cmp_moved {
+    cmp_ref ref; /* 0: it is no end */
+    struct cmp_channel *channel;
+    struct cmp_channel_shape shape;
+};
+int cmp_channel_note(const cmp_ref *refs, int n, struct cmp_moved *moved);
+void cmp_channel_tell(const struct cmp_moved *moved, int n, bool was_put);
 
 /* Drop holds on objects of any kind, and tell who waits if ends were among them.  */
 void cmp_channel_drop(const cmp_ref *refs, int n);

@@ -11,6 +11,7 @@
 #include "held.h"
 #include "lock.h"
 #include "object.h"
+#include "queue.h"
 #include "sem.h"
 #include "slab.h"
 
@@ -135,6 +136,8 @@ static const char *check_cell(struct cmp_view *v, void *cell)
         return check_barrier(cell, v->cell_bytes);
     case CMP_TYPE_CHANNEL:
         return cmp_channel_check(cell, v->cell_bytes);
+    case CMP_TYPE_QUEUE:
+        return cmp_queue_check(cell, v->cell_bytes);
     default:
         return NULL;
     }

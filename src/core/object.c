@@ -9,6 +9,7 @@
 #include "channel.h"
 #include "cond.h"
 #include "held.h"
+#include "queue.h"
 #include "slab.h"
 #include "sweep.h"
 
@@ -106,6 +107,8 @@ static void note_drop(void)
 /* Whether other objects live only as long as this one.  */
 static bool has_links(struct cmp_view *v, uint32_t index)
 {
+    if (v->type == CMP_TYPE_QUEUE)
+        return cmp_queue_has_refs(cmp_view_cell(v, index));
     cmp_word64 *link = cmp_object_link_in(v->type, cmp_view_cell(v, index));
     return link != NULL && load64_relaxed(link) != 0;
 }
@@ -378,7 +381,7 @@ cmp_word64 *cmp_object_link_in(uint32_t type, void *cell)
 bool cmp_object_has_refs(uint32_t type)
 {
     return type == CMP_TYPE_COND || type == CMP_TYPE_COND_MORE || type == CMP_TYPE_END ||
-           type == CMP_TYPE_CHANNEL;
+           type == CMP_TYPE_CHANNEL || type == CMP_TYPE_QUEUE;
 }
 
 void cmp_object_each_ref(const struct cmp_view *v, void *cell,
@@ -391,6 +394,8 @@ void cmp_object_each_ref(const struct cmp_view *v, void *cell,
         visit(arg, ref);
     if (v->type == CMP_TYPE_CHANNEL)
         cmp_channel_each_ref(cell, v->cell_bytes, visit, arg);
+    if (v->type == CMP_TYPE_QUEUE)
+        cmp_queue_each_ref(cell, v->cell_bytes, visit, arg);
 }
 
 static bool link_locked(cmp_word64 *link, cmp_ref ref)
@@ -426,16 +431,22 @@ void *cmp_object_linked(cmp_ref ref, enum cmp_type type)
     return cmp_object_linked_bytes(ref, type, &bytes);
 }
 
-void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes)
+void *cmp_object_linked_locked(cmp_ref ref, enum cmp_type type, uint32_t *bytes)
 {
     uint32_t index = cmp_object_index(ref);
     void *cell = NULL;
-    cmp_process_lock();
     struct cmp_view *v = ref >> 50 != 0 ? NULL : cmp_view_of(index);
     if (v != NULL && v->type == (uint32_t)type &&
         is_live(load64_seqcst(cmp_view_word(v, index)), gen_of(ref)))
         cell = cmp_view_cell(v, index);
     *bytes = cell == NULL ? 0 : v->cell_bytes;
+    return cell;
+}
+
+void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes)
+{
+    cmp_process_lock();
+    void *cell = cmp_object_linked_locked(ref, type, bytes);
     cmp_process_unlock();
     return cell;
 }
@@ -541,13 +552,34 @@ int cmp_object_arrive(const cmp_ref *named, int n)
     return rc;
 }
 
-void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref end), void *arg)
+void cmp_object_unarrive(const cmp_ref *named, int n)
+{
+    cmp_process_lock();
+    for (int i = 0; i < n; i++)
+        unarrive(named[i]);
+    cmp_process_unlock();
+}
+
+static void ask_cell(const struct cmp_view *v, uint32_t j, cmp_ref ref,
+                     void (*visit)(void *arg, cmp_ref taker), void *arg)
+{
+    uint64_t word = load64_seqcst(&v->words[j]);
+    void *cell = v->cells + (size_t)j * v->cell_bytes;
+    if (cmp_word_phase(word) != CMP_OBJECT_LIVE)
+        return;
+    if (v->type == CMP_TYPE_CHANNEL)
+        cmp_channel_each_taker(cell, v->cell_bytes, ref, visit, arg);
+    else if (cmp_queue_names(cell, v->cell_bytes, ref))
+        visit(arg, ref_of(cmp_word_gen(word), v->number << CMP_CELL_BITS | j));
+}
+
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref taker), void *arg)
 {
     for (uint32_t i = 0, n = cmp_slab_count(); i < n; i++) {
         struct cmp_view *v = cmp_slab_view(i);
-        for (uint32_t j = 0; v != NULL && v->type == CMP_TYPE_CHANNEL && j < v->count; j++)
-            if (cmp_word_phase(load64_seqcst(&v->words[j])) == CMP_OBJECT_LIVE)
-                cmp_channel_each_taker(cmp_view_cell(v, j), v->cell_bytes, ref, visit, arg);
+        bool has_records = v != NULL && (v->type == CMP_TYPE_CHANNEL || v->type == CMP_TYPE_QUEUE);
+        for (uint32_t j = 0; has_records && j < v->count; j++)
+            ask_cell(v, j, ref, visit, arg);
     }
 }
 

@@ -19,7 +19,7 @@
              taking: object.take.bit, object.take.source: as held by the dead
              linking: object.link.added, .touched: in the link, and held by the dead;
              object.link.removed: in the link
-             sending: ring.put.refs: not in the record yet; object.left.touched: in the
+             sending: record.put.named: not in the record yet; object.left.touched: in the
              record, and held by the dead; object.left.removed: in the record
              receiving: object.arrive.bit, .touched: in the record, and held by the
              dead; the next one receives it, token and all
@@ -35,7 +35,7 @@
    Fork      the child holds all that the parent holds, from before fork() returns,
              whatever the parent drops then.  Tokens end, in both.
              A child without a slot (cmp_me_errno) holds nothing: every call says so.
-   Records   a record of a ring (ring.h) holds what it names, as a process does: from its
+   Records   a record of a ring (record.h) holds what it names, as a process does: from its
              commit, which adds, until it is taken out, which removes.  If the sender's
              token was still good, it goes along, as a bit of the reference.  */
 #ifndef CMP_OBJECT_H
@@ -61,6 +61,7 @@ enum cmp_type {
     CMP_TYPE_BIG,
     CMP_TYPE_CHANNEL, /* see channel.h */
     CMP_TYPE_END,
+    CMP_TYPE_QUEUE, /* see queue.h */
     CMP_N_TYPES
 };
 
@@ -106,7 +107,10 @@ bool cmp_object_link(cmp_word64 *link, cmp_ref ref);
 void *cmp_object_linked(cmp_ref ref, enum cmp_type type);
 void *cmp_object_linked_bytes(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
 
-/* ---- what goes by records, for ring.c ----------------------------------------------- */
+/* The same, with the process lock.  */
+void *cmp_object_linked_locked(cmp_ref ref, enum cmp_type type, uint32_t *bytes);
+
+/* ---- what goes by records, for record.c --------------------------------------------- */
 
 /* In a record, of a reference: nobody else knows the object.  */
 #define CMP_REF_ALONE (UINT64_C(1) << 63)
@@ -125,9 +129,12 @@ void cmp_object_left(const cmp_ref *refs, int n);
    -EUSERS, -ENOMEM or another -errno: this process cannot hold it.  */
 int cmp_object_arrive(const cmp_ref *named, int n);
 
+/* ... and it stays there: those holds end.  */
+void cmp_object_unarrive(const cmp_ref *named, int n);
+
 /* Call visit for each end of a pipe that will get a record which names the object, if anybody
-   has that end.  Requires the process lock.  */
-void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref end), void *arg);
+   has that end, and for each queue with such a record.  Requires the process lock.  */
+void cmp_object_each_taker(cmp_ref ref, void (*visit)(void *arg, cmp_ref taker), void *arg);
 
 /* A child that is not forked by this process (spawn, fork server), struct cmp_embryo
    in owner.h.  Its descriptor is one of the arena's file; it carries the birth lock:

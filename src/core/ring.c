@@ -1,13 +1,9 @@
-/* ring.c -- records: writing, reading, taking out.
+/* ring.c -- room for records, commits, and the bell.
 
    Longer than most: who puts, who gets and who looks from outside rely on each other's order
    of accesses to one layout, and are to be read side by side.  */
 #include "ring.h"
 #include <string.h>
-#include "block.h"
-#include "owner.h"
-
-enum kind { PAD = 1, PLAIN, BLOCK };
 
 #define HUSH_NS INT64_C(100000000) /* for one who puts and was preempted, as his byte woke us */
 
@@ -22,39 +18,9 @@ void cmp_ring_init(struct cmp_ring *r)
     store_relaxed(&r->bell, TOLD);
 }
 
-/* ---- records ----------------------------------------------------------------------------- */
-
-struct record {
-    uint32_t bytes;
-    uint32_t tag;
-    uint32_t n_refs;
-    uint32_t kind;
-};
-
-static uint64_t word_of(const struct record *h)
+static struct cmp_strip strip_of(const struct cmp_port *p)
 {
-    return (uint64_t)h->bytes << 32 | (h->tag & 0xffff) << 16 | h->n_refs << 8 | h->kind;
-}
-
-static struct record record_of(uint64_t word)
-{
-    return (struct record){(uint32_t)(word >> 32), (uint32_t)word >> 16,
-                           (uint32_t)word >> 8 & 0xff, (uint32_t)word & 0xff};
-}
-
-static uint64_t length_of(const struct record *h)
-{
-    return 8 + 8 * (uint64_t)h->n_refs + (((uint64_t)h->bytes + 7) & ~UINT64_C(7));
-}
-
-static cmp_word64 *word_at(const struct cmp_port *p, uint64_t at)
-{
-    return &p->ring->words[(at & (p->cap - 1)) / 8];
-}
-
-static uint64_t to_end(const struct cmp_port *p, uint64_t at)
-{
-    return p->cap - (at & (p->cap - 1));
+    return (struct cmp_strip){p->ring->words, p->cap};
 }
 
 static bool is_position(const struct cmp_port *p, uint64_t head, uint64_t tail)
@@ -62,31 +28,18 @@ static bool is_position(const struct cmp_port *p, uint64_t head, uint64_t tail)
     return tail - head <= p->cap && (head | tail) % 8 == 0;
 }
 
-/* Whether a record can be that, with so many bytes of the ring from its beginning on. */
-static bool is_sound(const struct cmp_port *p, const struct record *h, uint64_t at, uint64_t n)
-{
-    uint64_t length = length_of(h);
-    if (h->kind == PAD)
-        return h->n_refs == 0 && length == to_end(p, at) && length < n;
-    return (h->kind == PLAIN || (h->kind == BLOCK && h->n_refs > 0 && h->bytes == 8)) &&
-           h->n_refs <= CMP_RECORD_REFS && length <= p->cap / 4 && length <= to_end(p, at) &&
-           length <= n;
-}
-
 /* ---- put ------------------------------------------------------------------------------------ */
 
 struct put {
     const struct cmp_port *port;
-    const struct cmp_outgoing *m;
-    struct record record;
-    cmp_ref refs[CMP_RECORD_REFS]; /* that go into the record, the block first */
+    struct cmp_draft draft;
 };
 
 /* What it takes, with the PAD before it. */
 static uint64_t room_for(const struct put *op, uint64_t at)
 {
-    uint64_t length = length_of(&op->record), left = to_end(op->port, at);
-    return length > left ? left + length : length;
+    struct cmp_strip strip = strip_of(op->port);
+    return cmp_strip_room(&strip, at, cmp_record_length(&op->draft.record));
 }
 
 static bool has_room(void *arg)
@@ -97,64 +50,24 @@ static bool has_room(void *arg)
     return room_for(op, tail) + (tail - head) <= op->port->cap || !is_position(op->port, head, tail);
 }
 
-static void write_parts(char *to, const struct cmp_outgoing *m)
+static cmp_word64 *write_record(const struct put *op, uint64_t at)
 {
-    for (int i = 0; i < m->n_parts; i++)
-        if (m->parts[i].n > 0) {
-            memcpy(to, m->parts[i].bytes, m->parts[i].n);
-            to += m->parts[i].n;
-        }
-}
-
-static void write_record(struct put *op, uint64_t at)
-{
-    const struct cmp_port *p = op->port;
-    if (length_of(&op->record) > to_end(p, at)) {
-        struct record pad = {.bytes = (uint32_t)to_end(p, at) - 8, .kind = PAD};
-        store64_release(word_at(p, at), word_of(&pad));
-        at += to_end(p, at);
-    }
-    /* SYNC release: after the look at where get is; pairs with visit_record. */
-    store64_release(word_at(p, at), word_of(&op->record));
-    cmp_word64 *payload = word_at(p, at + 8) + op->record.n_refs;
-    if (op->record.kind == BLOCK)
-        store64_relaxed(payload, op->m->bytes);
-    else
-        write_parts((char *)(void *)payload, op->m);
+    struct cmp_strip strip = strip_of(op->port);
+    cmp_word64 *refs = cmp_draft_write(&op->draft, &strip, at);
     CMP_HOOK("ring.put.written");
+    return refs;
 }
 
-/* Behind the PAD, if there is one. */
-static cmp_word64 *refs_at(struct put *op, uint64_t at)
-{
-    if (length_of(&op->record) > to_end(op->port, at))
-        at += to_end(op->port, at);
-    return word_at(op->port, at) + 1;
-}
-
-/* The process lock is held over the commit: nobody here sees an object both in the record and
-   in the sender's hands, so a cell that the receiver has freed is taken only after that.  */
-static int commit_with_refs(struct put *op, uint64_t at, uint64_t end)
+static int commit_with_refs(struct put *op, cmp_word64 *refs, uint64_t end)
 {
     struct cmp_ring *r = op->port->ring;
-    cmp_ref named[CMP_RECORD_REFS];
-    int n = (int)op->record.n_refs;
+    cmp_word64 *where[CMP_RECORD_REFS];
+    int n = (int)op->draft.record.n_refs;
 
+    for (int i = 0; i < n; i++)
+        where[i] = &refs[i];
     store_seqcst(&r->has_refs, 1);
-    cmp_process_lock();
-    int rc = cmp_object_leave(op->refs, n, named);
-    if (rc == 0) {
-        cmp_word64 *refs = refs_at(op, at);
-        for (int i = 0; i < n; i++)
-            store64_relaxed(&refs[i], named[i]);
-        CMP_HOOK("ring.put.refs");
-        cmp_side_publish(&r->put, &r->get, end);
-        cmp_object_left(op->refs, n);
-    }
-    cmp_process_unlock();
-    if (rc == 0)
-        cmp_side_announce(&r->put, &r->get);
-    return rc;
+    return cmp_record_commit(&r->put, &r->get, end, op->draft.refs, where, n);
 }
 
 /* Whether nothing is there.  Requires the lock of one of the sides. */
@@ -196,23 +109,15 @@ static int put_locked(void *arg)
         return -EUCLEAN;
     if (at - seen + need > cap)
         return -EAGAIN;
-    write_record(op, at);
+    cmp_word64 *refs = write_record(op, at);
     int rc = 0;
-    if (op->record.n_refs > 0)
-        rc = commit_with_refs(op, at, at + need);
+    if (op->draft.record.n_refs > 0)
+        rc = commit_with_refs(op, refs, at + need);
     else
         cmp_side_commit(&r->put, &r->get, at + need);
     if (rc == 0)
         strike_bell(op->port);
     return rc;
-}
-
-static uint64_t sum_of(const struct cmp_outgoing *m)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < m->n_parts; i++)
-        n += m->parts[i].n;
-    return n;
 }
 
 static int put_prepared(struct put *op, int64_t deadline_ns)
@@ -225,53 +130,21 @@ static int put_prepared(struct put *op, int64_t deadline_ns)
     return cmp_turn_take(&turn, deadline_ns);
 }
 
-static int put_block(struct put *op, cmp_ref block, int64_t deadline_ns)
-{
-    op->record.kind = BLOCK;
-    op->record.bytes = 8;
-    op->record.n_refs++;
-    op->refs[0] = block;
-    return put_prepared(op, deadline_ns);
-}
-
-/* The copy is made where nobody waits for it. */
-static int put_copied(struct put *op, int64_t deadline_ns)
-{
-    struct cmp_outgoing by_block = *op->m;
-    cmp_ref block;
-    void *cell, *data;
-
-    int rc = cmp_block_create(by_block.bytes, false, &block, &cell, &data);
-    if (rc < 0)
-        return rc;
-    write_parts(data, op->m);
-    op->m = &by_block;
-    rc = put_block(op, block, deadline_ns);
-    if (rc < 0)
-        cmp_object_drop(block);
-    return rc;
-}
-
 int cmp_ring_put(const struct cmp_port *p, const struct cmp_outgoing *m, int64_t deadline_ns)
 {
-    struct cmp_outgoing summed = *m;
-    struct put op = {.port = p, .m = &summed};
+    struct put op = {.port = p};
 
     if (m->n_refs < 0 || m->n_refs >= CMP_RECORD_REFS)
         return -E2BIG;
     if (p->peer != NULL && !cmp_peer_is_there(p->peer))
         return -EPIPE;
-    for (int i = 0; i < m->n_refs; i++)
-        op.refs[i + 1] = m->refs[i];
-    op.record = (struct record){.tag = m->tag, .n_refs = (uint32_t)m->n_refs, .kind = PLAIN};
-    if (m->block != 0)
-        return put_block(&op, m->block, deadline_ns);
-    summed.bytes = sum_of(m);
-    if (summed.bytes + 8 * ((uint64_t)m->n_refs + 1) > p->cap / 4)
-        return put_copied(&op, deadline_ns);
-    op.record.bytes = (uint32_t)summed.bytes;
-    memmove(op.refs, op.refs + 1, (size_t)m->n_refs * sizeof op.refs[0]);
-    return put_prepared(&op, deadline_ns);
+    int rc = cmp_draft_make(&op.draft, m, p->cap / 4);
+    if (rc < 0)
+        return rc;
+    rc = put_prepared(&op, deadline_ns);
+    if (rc < 0)
+        cmp_draft_undo(&op.draft);
+    return rc;
 }
 
 uint64_t cmp_ring_end(const struct cmp_port *p)
@@ -322,9 +195,10 @@ static bool has_record(void *arg)
 
 /* The next record, and where it begins, behind the PAD if there is one.  0; -EAGAIN: there
    is none; -EUCLEAN.  Requires the lock. */
-static int find_record(const struct cmp_port *p, uint64_t *at, struct record *h)
+static int find_record(const struct cmp_port *p, uint64_t *at, struct cmp_record *h)
 {
     struct cmp_ring *r = p->ring;
+    struct cmp_strip strip = strip_of(p);
     uint64_t tail = load64_relaxed(&r->get.seen);
 
     *at = load64_relaxed(&r->get.at);
@@ -337,49 +211,16 @@ static int find_record(const struct cmp_port *p, uint64_t *at, struct record *h)
         return -EUCLEAN;
     if (tail == *at)
         return -EAGAIN;
-    *h = record_of(load64_relaxed(word_at(p, *at)));
-    if (h->kind == PAD && is_sound(p, h, *at, tail - *at)) {
-        *at += to_end(p, *at);
-        *h = record_of(load64_relaxed(word_at(p, *at)));
-        if (h->kind == PAD)
-            return -EUCLEAN;
-    }
-    return is_sound(p, h, *at, tail - *at) ? 0 : -EUCLEAN;
+    int rc = cmp_record_find(&strip, at, tail - *at, h);
+    return rc == 0 && h->kind == CMP_RECORD_NEXT ? -EUCLEAN : rc;
 }
 
-static void read_refs(struct cmp_incoming *m, cmp_word64 *from, const struct record *h)
+static int read_record(struct get *op, uint64_t at, const struct cmp_record *h)
 {
-    m->n_refs = (int)h->n_refs;
-    for (int i = 0; i < m->n_refs; i++)
-        m->refs[i] = load64_relaxed(&from[i]);
-}
-
-static int read_record(struct get *op, uint64_t at, const struct record *h)
-{
-    struct cmp_incoming *m = op->m;
-    cmp_word64 *refs = word_at(op->port, at) + 1;
-    int rc = 0;
-
-    *m = (struct cmp_incoming){.bytes = h->bytes, .tag = (uint16_t)h->tag, .data = op->buffer};
-    if (h->kind == BLOCK)
-        m->bytes = load64_relaxed(&refs[h->n_refs]);
-    else
-        memcpy(op->buffer, (char *)(void *)(refs + h->n_refs), h->bytes);
+    struct cmp_strip strip = strip_of(op->port);
+    cmp_record_copy(&strip, at, h, op->buffer, op->m);
     CMP_HOOK("ring.get.copied");
-    if (h->n_refs > 0) {
-        read_refs(m, refs, h);
-        rc = cmp_object_arrive(m->refs, m->n_refs);
-        CMP_HOOK("ring.get.arrived");
-    }
-    if (rc < 0)
-        m->n_refs = 0;
-    for (int i = 0; i < m->n_refs; i++)
-        m->refs[i] &= ~CMP_REF_ALONE;
-    if (rc == 0 && h->kind == BLOCK) {
-        m->block = m->refs[0];
-        memmove(m->refs, m->refs + 1, (size_t)--m->n_refs * sizeof m->refs[0]);
-    }
-    return rc;
+    return cmp_record_arrive(op->m, h);
 }
 
 /* The lock of who puts, for one who gets and has his own: no handlers run meanwhile.  */
@@ -423,50 +264,22 @@ static void hush_if_empty(const struct cmp_port *p)
         hush_bell(p, cmp_now_ns() + HUSH_NS);
 }
 
-static bool is_damage(int rc)
-{
-    return rc == -ESTALE || rc == -EINVAL;
-}
-
 static int get_locked(void *arg)
 {
     struct get *op = arg;
     struct cmp_ring *r = op->port->ring;
-    struct record h;
+    struct cmp_record h;
     uint64_t at;
 
     int rc = find_record(op->port, &at, &h);
     if (rc < 0)
         return rc;
     rc = read_record(op, at, &h);
-    if (rc < 0 && !is_damage(rc))
+    if (rc < 0 && !cmp_record_is_damaged(rc))
         return rc;
-    cmp_side_commit(&r->get, &r->put, at + length_of(&h));
+    cmp_side_commit(&r->get, &r->put, at + cmp_record_length(&h));
     hush_if_empty(op->port);
     return rc < 0 ? -ESTALE : 0;
-}
-
-/* Whatever its size: a large block may have a short message. */
-static int take_block(cmp_ref ref, uint64_t bytes, void **data)
-{
-    int rc = cmp_block_take(ref, (size_t)bytes, data);
-    return rc == -EINVAL && bytes <= CMP_BLOCK_SMALL_MAX
-               ? cmp_block_take(ref, CMP_BLOCK_SMALL_MAX + 1, data) : rc;
-}
-
-/* Where the data of a block are.  It is held.  */
-static int open_block(struct cmp_incoming *m)
-{
-    void *data;
-    if (m->block == 0)
-        return 0;
-    if (take_block(m->block, m->bytes, &data) < 0) {
-        cmp_incoming_drop(m);
-        return -ESTALE;
-    }
-    cmp_object_drop(m->block); /* once is enough */
-    m->data = data;
-    return 0;
 }
 
 static int get_turn(struct get *op, bool (*possible)(void *), int (*act)(void *),
@@ -486,7 +299,7 @@ int cmp_ring_get(const struct cmp_port *p, void *buffer, struct cmp_incoming *m,
     struct get op = {.port = p, .buffer = buffer, .m = m};
     int rc = get_turn(&op, has_record, get_locked, deadline_ns);
     CMP_HOOK("ring.got.out");
-    return rc < 0 ? rc : open_block(m);
+    return rc < 0 ? rc : cmp_record_open(m);
 }
 
 static bool always(void *arg)
@@ -536,13 +349,13 @@ int cmp_ring_poll(const struct cmp_port *p)
 static int peek_locked(void *arg)
 {
     struct get *op = arg;
-    struct record h;
+    struct cmp_strip strip = strip_of(op->port);
+    struct cmp_record h;
     uint64_t at;
 
     int rc = find_record(op->port, &at, &h);
     if (rc == 0)
-        op->m->bytes = h.kind == BLOCK ? load64_relaxed(word_at(op->port, at) + 1 + h.n_refs)
-                                       : h.bytes;
+        op->m->bytes = h.kind == CMP_RECORD_BLOCK ? cmp_record_number(&strip, at, &h) : h.bytes;
     return rc;
 }
 
@@ -554,16 +367,6 @@ int cmp_ring_peek(const struct cmp_port *p, uint64_t *bytes, int64_t deadline_ns
     if (rc == 0)
         *bytes = m.bytes;
     return rc;
-}
-
-void cmp_incoming_drop(struct cmp_incoming *m)
-{
-    if (m->block != 0)
-        cmp_object_drop(m->block);
-    for (int i = 0; i < m->n_refs; i++)
-        cmp_object_drop(m->refs[i]);
-    m->block = 0;
-    m->n_refs = 0;
 }
 
 /* ---- looks ------------------------------------------------------------------------------------ */
@@ -579,19 +382,15 @@ uint64_t cmp_ring_fill(struct cmp_ring *r)
 static uint64_t visit_record(const struct cmp_port *p, uint64_t at, uint64_t tail,
                              void (*visit)(void *arg, cmp_ref ref), void *arg)
 {
+    struct cmp_strip strip = strip_of(p);
     cmp_ref refs[CMP_RECORD_REFS];
-    /* SYNC acquire: before the look at the position; who overwrites it has seen that
-       position go on.  (By a payload: so on machines where all see a store at once.)  */
-    struct record h = record_of(load64_acquire(word_at(p, at)));
-    if (!is_sound(p, &h, at, tail - at))
-        return 0;
-    for (uint32_t i = 0; i < h.n_refs; i++)
-        refs[i] = load64_acquire(word_at(p, at) + 1 + i);
-    if (load64_seqcst(&p->ring->get.at) > at)
+    struct cmp_record h;
+    uint64_t length = cmp_record_look(&strip, at, tail - at, &h, refs);
+    if (length == 0 || load64_seqcst(&p->ring->get.at) > at)
         return 0;
     for (uint32_t i = 0; i < h.n_refs; i++)
         visit(arg, refs[i]);
-    return length_of(&h);
+    return length;
 }
 
 void cmp_ring_each_ref(struct cmp_ring *r, uint32_t cap,

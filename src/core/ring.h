@@ -7,33 +7,20 @@
                polled    somebody asks a descriptor whether there are messages, see struct cmp_bell
                bell      0: it is silent, or the one who puts is about to tell; 1: it tells of
                          messages; 2: it may tell so of an empty ring
-             Between get.at and put.at lie records, each at a multiple of 8:
-               word 0    bytes32 | tag16 | refs8 | kind8
-               refs      so many references, as cmp_object_leave gives them
-               payload   so many bytes, and up to 7 more
-             kind PAD    nothing, to the end of the ring
-             kind PLAIN  the payload is the message
-             kind BLOCK  the first reference is the block (block.h) with the message, the payload
-                         is the number of its bytes
-             A record never wraps; a PAD and the record after it are one commit.  None is
-             longer than cap / 4: what is goes by a block.
+             Between get.at and put.at lie records (record.h).
    Invariant what lies between get.at and put.at is whole, and changes no more.  So there is
              nothing to repair, ever: a record was put, or was not; was got, or was not.
-             A record holds what it names, be it the message's block or what a pickle in it names
-             (src/python/way.h): an object in it lives as long as the ring does, whoever put it.  Put: the record is committed, objects touched, the sender's holds end.
-             Get: the receiver holds them, objects are touched, the record is taken out.
    Ordering  as side.h: what was written before a put is visible after the get.
    If a process dies
-             putting, before its commit: the record was not put; a block that was made
-             for it is held by the dead alone, and swept
-                                                  ring.put.written, ring.put.refs
-             ... after it: it was put                object.left.* and those of side.h
+             putting, before its commit: the record was not put           ring.put.written
+             ... after it: it was put                                  those of side.h
              getting, before its commit: the record is still there, the next one gets it
-                                  ring.get.copied, object.arrive.*, ring.get.arrived
+                                                                           ring.get.copied
              ... after it: that one message is lost; its block is held by the dead alone
                                                                     ring.got.out
              with a block in its hands: the same
-   Fork      holds in the hands of another thread stay with the child until it ends.
+             and what record.h says
+   Fork      as record.h.
 
    Nothing in shared memory is believed: a length, kind or reference that cannot be gives
    -EUCLEAN (the ring is damaged for good) or -ESTALE (one record, which is skipped).  */
@@ -45,11 +32,11 @@
 #include "cmp.h"
 #include "object.h"
 #include "peer.h"
+#include "record.h"
 #include "side.h"
 
 #define CMP_RING_MIN UINT32_C(2048)
 #define CMP_RING_MAX (UINT32_C(1) << 18)
-#define CMP_RECORD_REFS 31 /* in one record, a block included */
 
 struct cmp_ring {
     struct cmp_side put, get;
@@ -111,34 +98,6 @@ static inline uint32_t cmp_ring_plain_max(uint32_t cap)
     return cap / 4 - 8;
 }
 
-struct cmp_part {
-    const void *bytes;
-    size_t n;
-};
-
-/* A message to be put: parts one after the other, or the first `bytes` bytes of a block that
-   the caller holds; and objects that go with it.  One hold of each, block included, goes to
-   the receiver, so hold first what is to be kept too.  */
-struct cmp_outgoing {
-    const struct cmp_part *parts;
-    int n_parts;
-    cmp_ref block; /* 0: parts */
-    uint64_t bytes;
-    const cmp_ref *refs;
-    int n_refs; /* less than CMP_RECORD_REFS */
-    uint16_t tag; /* for the receiver */
-};
-
-/* A message that was got.  */
-struct cmp_incoming {
-    uint64_t bytes;
-    const void *data; /* in the caller's buffer, or in the block */
-    cmp_ref block;    /* 0: none.  Held: drop it when the data was copied */
-    uint16_t tag;
-    int n_refs;
-    cmp_ref refs[CMP_RECORD_REFS]; /* held once each */
-};
-
 /* Put a message, whole or not at all.  0; -ETIMEDOUT: no room until the deadline; -EPIPE:
    nobody will ever get it; -EINTR; -ENOMEM: no memory for a block; -E2BIG: too many
    references; -EINVAL: a reference is not held; -EUCLEAN.  On failure nothing changed.  */
@@ -168,9 +127,6 @@ int cmp_ring_poll(const struct cmp_port *p);
 
 /* Bytes that are in the ring, records with all they have.  */
 uint64_t cmp_ring_fill(struct cmp_ring *r);
-
-/* Let go of all that a message has brought.  */
-void cmp_incoming_drop(struct cmp_incoming *m);
 
 /* ---- for channel.c -------------------------------------------------------------------- */
 

@@ -112,6 +112,19 @@ static void pass_on(const struct cmp_turn *t, uint32_t stands, uint32_t *passed)
     CMP_HOOK("side.pass.done");
 }
 
+#define MOST_WORDS 5
+
+/* What every waiter of a turn sleeps on.  How many words there are then.  */
+static int more_words(const struct cmp_turn *t, const struct cmp_peer_watch *peer,
+                      struct cmp_watch *words, int n)
+{
+    if (t->peer != NULL)
+        words[n++] = peer->closes;
+    if (t->halt != NULL)
+        words[n++] = (struct cmp_watch){t->halt, 0};
+    return n;
+}
+
 static int follow_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t seat,
                        uint32_t *passed, int64_t deadline_ns)
 {
@@ -132,10 +145,10 @@ static int follow_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t s
     if (t->peer != NULL && cmp_peer_look(t->peer, nap->slice_over, &peer) < 0)
         return ended(t);
     CMP_HOOK("side.follow.looked");
-    struct cmp_watch words[] = {
-        {&t->side->seat.node.word, seat}, {guard, stands}, peer.closes};
+    struct cmp_watch words[MOST_WORDS] = {{&t->side->seat.node.word, seat}, {guard, stands}};
+    int n = more_words(t, &peer, words, 2);
     int64_t limit_ns = cmp_lacks(CMP_LACKS_BACKSTOP) ? INT64_MAX : FOLLOW_NS;
-    int rc = cmp_nap_at_most(nap, words, t->peer != NULL ? 3 : 2, deadline_ns,
+    int rc = cmp_nap_at_most(nap, words, n, deadline_ns,
                              peer.limit_ns < limit_ns ? peer.limit_ns : limit_ns);
     CMP_HOOK("side.follow.woken");
     if (nap->slice_over)
@@ -184,9 +197,10 @@ static int sit_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t *pas
     if (t->peer != NULL && cmp_peer_look(t->peer, nap->slice_over, &peer) < 0)
         return ended(t);
     CMP_HOOK("side.wait.looked");
-    struct cmp_watch words[] = {
-        {&t->side->park, PARK_ARMED}, {guard, stands}, peer.closes, peer.hold};
-    int n = t->peer == NULL ? 2 : peer.hold.word == NULL ? 3 : 4;
+    struct cmp_watch words[MOST_WORDS] = {{&t->side->park, PARK_ARMED}, {guard, stands}};
+    int n = more_words(t, &peer, words, 2);
+    if (peer.hold.word != NULL)
+        words[n++] = peer.hold;
     int rc = cmp_nap_at_most(nap, words, n, deadline_ns, peer.limit_ns);
     CMP_HOOK("side.wait.woken");
     cmp_peer_relay(&peer);

@@ -93,6 +93,7 @@ struct cmp_turn {
     /* Others who wait on this side may be able to act where this one is not: they want less. */
     bool differs;
     struct cmp_peer *peer; /* without whom it can never become possible; NULL: it always may */
+    cmp_word *halt; /* once that is not 0 it is possible for good, on both sides; NULL: none */
     struct cmp_spin *spin;
 };
 
@@ -114,6 +115,10 @@ static inline void cmp_side_commit(struct cmp_side *side, struct cmp_side *other
 /* Wake all who wait on this side, since something else has changed by a seq_cst store at which
    they are to look again.  */
 void cmp_side_rouse(struct cmp_side *side);
+
+/* Whoever waits on either side of a turn with a halt word sleeps on that too.  It may be
+   pending while it changes: then the kernel wakes one of them if the process dies, who is to
+   call cmp_unpark(halt, CMP_UNPARK_ALL), as whoever changes it.  */
 
 /* Verify what holds at any moment.  NULL, or what is wrong.  */
 const char *cmp_side_check(struct cmp_side *side);

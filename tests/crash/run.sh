@@ -115,7 +115,7 @@ run_seed()
     fi
     field "$seed" finds | while read -r scenario; do
         timeout 120 "$out/seed/$name/crash" -n 1 -l 700 -m 1 single "$scenario" >"$log" 2>&1
-        grep -qE '[1-9][0-9]* (hangs|violations)' "$log" || exit 1
+        grep -qE ', [1-9][0-9]* (hangs|violations)' "$log" || exit 1
     done || {
         printf 'NOT FOUND %-28s %s\n' "$name" "$(sed -n '1s/^# //p' "$seed")"
         sed 's/^/         /' "$log"

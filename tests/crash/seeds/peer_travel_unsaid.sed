@@ -1,4 +1,4 @@
 # who puts an end into a record does not tell who watches him
 # file: src/core/channel.c
 # finds: channel: get of an end, 2 wait for its end
-/^int cmp_channel_put/,/^}/s/^            rouse_all.*/            ;/
+/^void cmp_channel_tell/,/^}/s/^            rouse_all.*/            ;/

@@ -2,6 +2,6 @@
 # file: src/core/ring.c
 # finds: ring: put, nobody waits
 /^static int put_locked/,/^}/{
-s/^    write_record\(op, at\);/    if (op->record.n_refs > 0) write_record(op, at);/
-s/^        cmp_side_commit\(&r->put, &r->get, at \+ need\);/{ cmp_side_commit(\&r->put, \&r->get, at + need); write_record(op, at); }/
+s/^    cmp_word64 \*refs = write_record\(op, at\);/    cmp_word64 *refs = op->draft.record.n_refs > 0 ? write_record(op, at) : NULL;/
+s/^    return rc;/    if (refs == NULL) write_record(op, at);\n    return rc;/
 }

@@ -1,3 +1,3 @@
 # every 4096th record is not written at all
 # file: src/core/ring.c
-/^static int put_locked/,/^}/s/^    write_record\(op, at\);/    static cmp_word turns;\n    if (add_seqcst(\&turns, 1) % 4096 == 4095 \&\& op->record.n_refs == 0) return 0;\n    write_record(op, at);/
+/^static int put_locked/,/^}/s/^    cmp_word64 \*refs = write_record\(op, at\);/    static cmp_word turns;\n    if (add_seqcst(\&turns, 1) % 4096 == 4095 \&\& op->draft.record.n_refs == 0) return 0;\n&/
