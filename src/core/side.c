@@ -125,6 +125,11 @@ static int more_words(const struct cmp_turn *t, const struct cmp_peer_watch *pee
     return n;
 }
 
+static uint32_t position_for_others(const struct cmp_turn *t)
+{
+    return t->differs ? load_seqcst(low_half(&t->other->at)) : 0;
+}
+
 static int follow_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t seat,
                        uint32_t *passed, int64_t deadline_ns)
 {
@@ -161,7 +166,7 @@ static int follow(const struct cmp_turn *t, int64_t deadline_ns)
 {
     struct cmp_nap nap = CMP_NAP_INIT;
     struct cmp_side *s = t->side;
-    uint32_t seat, passed = load_seqcst(low_half(&t->other->at));
+    uint32_t seat, passed = position_for_others(t);
     int rc;
 
     do {
@@ -211,7 +216,7 @@ static int wait_in_seat(const struct cmp_turn *t, int64_t deadline_ns)
 {
     struct cmp_nap nap = CMP_NAP_INIT;
     /* Who had the seat before may have died of a wake, and not have passed it on. */
-    uint32_t passed = load_seqcst(low_half(&t->other->at)) + 1;
+    uint32_t passed = position_for_others(t) + 1;
     bool is_late = false;
 
     for (;;) {
