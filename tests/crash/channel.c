@@ -153,6 +153,21 @@ static void other_holder(int id)
     await_order(id);
 }
 
+static struct actor *waiting[2];
+
+static void spawn_waiting(role *fn, int b)
+{
+    for (int i = 0; i < b; i++)
+        waiting[i] = spawn_sleeper(fn);
+}
+
+/* They have looked, and sleep again, on what tells of whoever is left. */
+static void await_waiting(int b)
+{
+    for (int i = 0; i < b; i++)
+        await_sleep(waiting[i]);
+}
+
 /* The victim waits, first or last of b + 1; then the last holder is killed. */
 static void holder_dies(int how, int b)
 {
@@ -163,13 +178,14 @@ static void holder_dies(int how, int b)
         director_puts(N_FULL);
     struct actor *h = spawn_marked(who == PUTS ? other_holder : holder);
     if (last)
-        spawn_sleepers(waits, b);
+        spawn_waiting(waits, b);
     struct actor *v = spawn_victim(waits);
     bool dead = lead(v);
     if (!last)
-        spawn_sleepers(waits, b);
+        spawn_waiting(waits, b);
     cmp_channel_close(&a_end);
     cmp_channel_close(&b_end);
+    await_waiting(b);
     kill_actor(h);
     if (!dead)
         lead_on(v);
@@ -296,13 +312,12 @@ static void make_channel(struct cmp_channel_end *one, struct cmp_channel_end *ot
 
 /* Closed before it is put, as put_end() does it: nothing but the put tells that it is on its way.
    Those who wait sleep again by then.  */
-static void director_puts_end(struct actor *const *waiting, int b)
+static void director_puts_end(int b)
 {
     struct cmp_outgoing m = {.refs = &a_end.ref, .n_refs = 1};
     cmp_object_hold(a_end.ref);
     cmp_channel_close(&a_end);
-    for (int i = 0; i < b; i++)
-        await_sleep(waiting[i]);
+    await_waiting(b);
     if (cmp_channel_put(&c_end, &m, 0) != 0)
         violation("put of an end failed");
 }
@@ -311,12 +326,10 @@ static void director_puts_end(struct actor *const *waiting, int b)
 static void end_travels(int what, int b)
 {
     bool put = what == PUT_END;
-    struct actor *waiting[2];
     make_ring(SMALL, 1);
     make_channel(&c_end, &d_end);
     struct actor *v = spawn_victim_later(carriers[what]);
-    for (int i = 0; i < b; i++)
-        waiting[i] = spawn_sleeper(await_end_alone);
+    spawn_waiting(await_end_alone, b);
     cmp_channel_close(&b_end);
     if (put) {
         cmp_channel_close(&a_end);
@@ -329,7 +342,7 @@ static void end_travels(int what, int b)
         cmp_channel_close(&c_end);
         cmp_channel_close(&d_end); /* nobody can get it any more, before the sweep too */
     } else {
-        director_puts_end(waiting, b);
+        director_puts_end(b);
         give_order(v, 1);
         stand_ready(v);
         lead(v);
