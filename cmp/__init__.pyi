@@ -3,7 +3,6 @@ from _ctypes import _CData, _SimpleCData
 from collections.abc import Callable, Iterable, Sequence
 from ctypes import c_char
 from logging import Logger
-from multiprocessing.connection import Connection
 from multiprocessing.context import _LockLike
 from multiprocessing.process import BaseProcess
 from os import PathLike
@@ -16,6 +15,7 @@ from . import process as process
 from ._cmp import OwnerDiedWarning as OwnerDiedWarning
 from ._cmp import check as check
 from .arrays import shared_array as shared_array
+from .connection import PipeEnd
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
 from .context import Process as Process
@@ -113,7 +113,7 @@ def log_to_stderr(level: int | str | None = None) -> Logger: ...
 # Connections, queues, pools, managers
 def JoinableQueue(maxsize: int = 0) -> queues.JoinableQueue[Any]: ...
 def Manager() -> managers.SyncManager: ...
-def Pipe(duplex: bool = True) -> tuple[Connection[Any, Any], Connection[Any, Any]]: ...
+def Pipe(duplex: bool = True) -> tuple[PipeEnd, PipeEnd]: ...
 def Pool(
     processes: int | None = None,
     initializer: Callable[..., object] | None = None,

@@ -133,13 +133,26 @@ if sys.version_info < (3, 12):
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0
 
 
+def _seconds(timeout):
+    try:
+        if timeout == timeout:
+            return 0 + timeout
+    except TypeError:
+        raise TypeError(f"timeout must be None or a number of seconds, not {timeout!r}") from None
+    raise ValueError("timeout must be None or a number of seconds, not nan")
+
+
 def wait(object_list, timeout=None):
     """Return those of the connections, sockets, sentinels and descriptors that are ready, waiting for one at least."""
     objects = list(object_list)
     ends = [one for one in objects if isinstance(one, _cmp.Connection)]
     if not ends:
         return _std.wait(objects, timeout)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
+    if len(ends) == len(objects):
+        ready = [end for end in ends if end._is_ready()]
+        if ready:
+            return ready
     pause = _FIRST_PAUSE
     with _std._WaitSelector() as selector:
         for one in objects:

@@ -84,8 +84,8 @@ static void play(void *arg)
 static void play_both(void *arg, long n)
 {
     struct counter *c = arg;
+    uint64_t before = c->value; /* the other one begins as soon as it is asked */
     uint32_t round = atomic_fetch_add(&c->asked, 1);
-    uint64_t before = c->value;
     for (long i = 0; i < n / 2; i++)
         increment(c);
     while (atomic_load(&c->done) == round)

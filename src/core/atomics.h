@@ -37,6 +37,11 @@ static inline void store_release(cmp_word *w, uint32_t want)
     atomic_store_explicit(w, want, memory_order_release);
 }
 
+static inline uint64_t xchg64_seqcst(cmp_word64 *w, uint64_t want)
+{
+    return atomic_exchange_explicit(w, want, memory_order_seq_cst);
+}
+
 static inline uint32_t xchg_seqcst(cmp_word *w, uint32_t want)
 {
     return atomic_exchange_explicit(w, want, memory_order_seq_cst);

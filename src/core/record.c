@@ -107,11 +107,12 @@ cmp_word64 *cmp_draft_write(const struct cmp_draft *d, const struct cmp_strip *s
     uint64_t left = cmp_strip_left(s, at);
     if (cmp_record_length(&d->record) > left) {
         struct cmp_record pad = {.bytes = (uint32_t)left - 8, .kind = CMP_RECORD_PAD};
-        store64_relaxed(cmp_strip_at(s, at), word_of(&pad));
+        store64_release(cmp_strip_at(s, at), word_of(&pad));
         at += left;
     }
     cmp_word64 *words = cmp_strip_at(s, at), *payload = words + 1 + d->record.n_refs;
-    store64_relaxed(words, word_of(&d->record));
+    /* SYNC release: after the look at where get is; pairs with cmp_record_look. */
+    store64_release(words, word_of(&d->record));
     if (d->record.kind != CMP_RECORD_PLAIN)
         store64_relaxed(payload, d->m.bytes);
     else
@@ -230,7 +231,7 @@ uint64_t cmp_record_look(const struct cmp_strip *s, uint64_t at, uint64_t n,
                          struct cmp_record *h, cmp_ref *refs)
 {
     /* SYNC acquire: before the caller's look at the position; who overwrites it has seen that
-       position go on.  */
+       position go on.  (By a payload: so on machines where all see a store at once.)  */
     *h = record_of(load64_acquire(cmp_strip_at(s, at)));
     if (!is_sound(s, h, at, n))
         return 0;

@@ -47,7 +47,7 @@ static bool has_room(void *arg)
     struct put *op = arg;
     struct cmp_ring *r = op->port->ring;
     uint64_t head = load64_seqcst(&r->get.at), tail = load64_seqcst(&r->put.at);
-    return room_for(op, tail) + (tail - head) <= op->port->cap || tail - head > op->port->cap;
+    return room_for(op, tail) + (tail - head) <= op->port->cap || !is_position(op->port, head, tail);
 }
 
 static cmp_word64 *write_record(const struct put *op, uint64_t at)
@@ -125,7 +125,7 @@ static int put_prepared(struct put *op, int64_t deadline_ns)
     struct cmp_ring *r = op->port->ring;
     struct cmp_turn turn = {
         .side = &r->put, .other = &r->get, .possible = has_room, .act = put_locked, .arg = op,
-        .peer = op->port->peer, .spin = &spin_put,
+        .differs = true, .peer = op->port->peer, .spin = &spin_put,
     };
     return cmp_turn_take(&turn, deadline_ns);
 }
@@ -155,23 +155,27 @@ uint64_t cmp_ring_end(const struct cmp_port *p)
 struct wait_got {
     struct cmp_ring *ring;
     uint64_t end;
+    bool damaged;
 };
 
 static bool is_got(void *arg)
 {
     struct wait_got *op = arg;
-    return load64_seqcst(&op->ring->get.at) >= op->end;
+    uint64_t head = load64_seqcst(&op->ring->get.at);
+    op->damaged = head % 8 != 0;
+    return op->damaged || head >= op->end;
 }
 
 int cmp_ring_wait_got(const struct cmp_port *p, uint64_t end, int64_t deadline_ns)
 {
     struct cmp_ring *r = p->ring;
-    struct wait_got op = {r, end};
+    struct wait_got op = {r, end, false};
     struct cmp_turn turn = {
-        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .peer = p->peer,
-        .spin = &spin_put,
+        .side = &r->put, .other = &r->get, .possible = is_got, .arg = &op, .differs = true,
+        .peer = p->peer, .spin = &spin_put,
     };
-    return cmp_turn_take(&turn, deadline_ns);
+    int rc = cmp_turn_take(&turn, deadline_ns);
+    return rc == 0 && op.damaged ? -EUCLEAN : rc;
 }
 
 /* ---- get ------------------------------------------------------------------------------------- */
@@ -334,7 +338,12 @@ int cmp_ring_poll(const struct cmp_port *p)
     /* SYNC seq_cst: before the look at the ring; pairs with strike_bell. */
     store_seqcst(&p->ring->polled, 1);
     CMP_HOOK("ring.poll.said");
-    return get_turn(&op, always, hush_locked, CMP_FOREVER);
+    int rc = get_turn(&op, always, hush_locked, 0);
+    if (rc != -ETIMEDOUT)
+        return rc;
+    /* One is stopped who gets.  As in hush_bell. */
+    store_seqcst(&p->ring->bell, STALE);
+    return 0;
 }
 
 static int peek_locked(void *arg)

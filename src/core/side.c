@@ -100,6 +100,18 @@ static int ended(const struct cmp_turn *t)
     return t->possible(t->arg) ? -EAGAIN : -EPIPE;
 }
 
+/* Where the other side stands may be of use to another one.  *passed: for where that was told last.  */
+static void pass_on(const struct cmp_turn *t, uint32_t stands, uint32_t *passed)
+{
+    if (!t->differs || stands == *passed)
+        return;
+    *passed = stands;
+    CMP_HOOK("side.pass.seen");
+    if (load_seqcst(&t->side->seat.node.word) & CMP_WAITERS)
+        cmp_unpark(&t->side->seat.node.word, 1);
+    CMP_HOOK("side.pass.done");
+}
+
 #define MOST_WORDS 5
 
 /* What every waiter of a turn sleeps on.  How many words there are then.  */
@@ -114,7 +126,7 @@ static int more_words(const struct cmp_turn *t, const struct cmp_peer_watch *pee
 }
 
 static int follow_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t seat,
-                       int64_t deadline_ns)
+                       uint32_t *passed, int64_t deadline_ns)
 {
     struct cmp_peer_watch peer = CMP_PEER_WATCH_INIT;
     cmp_word *guard = low_half(&t->other->at);
@@ -125,10 +137,11 @@ static int follow_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t s
         cmp_pending(NULL);
         int rc = attempt(t, deadline_ns);
         CMP_HOOK("side.follow.acted");
-        if (rc != -EAGAIN && nap->slept && t->possible(t->arg))
+        if (rc != -EAGAIN && nap->slept && (t->differs || t->possible(t->arg)))
             cmp_unpark(&t->side->seat.node.word, 1); /* who has the seat may be stopped */
         return rc;
     }
+    pass_on(t, stands, passed);
     if (t->peer != NULL && cmp_peer_look(t->peer, nap->slice_over, &peer) < 0)
         return ended(t);
     CMP_HOOK("side.follow.looked");
@@ -148,7 +161,7 @@ static int follow(const struct cmp_turn *t, int64_t deadline_ns)
 {
     struct cmp_nap nap = CMP_NAP_INIT;
     struct cmp_side *s = t->side;
-    uint32_t seat;
+    uint32_t seat, passed = load_seqcst(low_half(&t->other->at));
     int rc;
 
     do {
@@ -157,7 +170,7 @@ static int follow(const struct cmp_turn *t, int64_t deadline_ns)
         /* For the one in the seat, who may be stopped: see side.h. */
         xchg_seqcst(&s->park, PARK_ARMED);
         CMP_HOOK("side.follow.armed");
-        rc = follow_once(t, &nap, seat, deadline_ns);
+        rc = follow_once(t, &nap, seat, &passed, deadline_ns);
     } while (rc == -EAGAIN);
     cmp_pending(NULL);
     if (rc != -ETIMEDOUT)
@@ -168,7 +181,7 @@ static int follow(const struct cmp_turn *t, int64_t deadline_ns)
 
 /* ---- in the seat ------------------------------------------------------------------------- */
 
-static int sit_once(const struct cmp_turn *t, struct cmp_nap *nap, int64_t deadline_ns)
+static int sit_once(const struct cmp_turn *t, struct cmp_nap *nap, uint32_t *passed, int64_t deadline_ns)
 {
     struct cmp_peer_watch peer = CMP_PEER_WATCH_INIT;
     cmp_word *guard = low_half(&t->other->at);
@@ -180,6 +193,7 @@ static int sit_once(const struct cmp_turn *t, struct cmp_nap *nap, int64_t deadl
     uint32_t stands = load_seqcst(guard);
     if (t->possible(t->arg))
         return -EAGAIN;
+    pass_on(t, stands, passed);
     if (t->peer != NULL && cmp_peer_look(t->peer, nap->slice_over, &peer) < 0)
         return ended(t);
     CMP_HOOK("side.wait.looked");
@@ -196,6 +210,8 @@ static int sit_once(const struct cmp_turn *t, struct cmp_nap *nap, int64_t deadl
 static int wait_in_seat(const struct cmp_turn *t, int64_t deadline_ns)
 {
     struct cmp_nap nap = CMP_NAP_INIT;
+    /* Who had the seat before may have died of a wake, and not have passed it on. */
+    uint32_t passed = load_seqcst(low_half(&t->other->at)) + 1;
     bool is_late = false;
 
     for (;;) {
@@ -204,7 +220,7 @@ static int wait_in_seat(const struct cmp_turn *t, int64_t deadline_ns)
             return rc;
         if (is_late)
             return -ETIMEDOUT;
-        rc = sit_once(t, &nap, deadline_ns);
+        rc = sit_once(t, &nap, &passed, deadline_ns);
         is_late = rc == -ETIMEDOUT;
         if (rc != -EAGAIN && !is_late)
             return rc;

@@ -27,6 +27,9 @@
                the one in the seat is late, stopped, dead, or occupied by a signal handler.
                A follower arms park too before he sleeps: so the next commit wakes another
                one, as long as it is so.
+             - Where turns differ, whoever finds that the other side has gone on, and not far
+               enough for himself, wakes the next follower, and so does who has acted: all
+               get to look at each position.
    Ordering  the store of at releases, the load of it by the other side acquires.  That store,
              arming, and the looks after both are sequentially consistent.
    If a process dies
@@ -87,6 +90,8 @@ struct cmp_turn {
        or another -errno.  NULL: to know that it is possible is enough.  */
     int (*act)(void *arg);
     void *arg;
+    /* Others who wait on this side may be able to act where this one is not: they want less. */
+    bool differs;
     struct cmp_peer *peer; /* without whom it can never become possible; NULL: it always may */
     cmp_word *halt; /* once that is not 0 it is possible for good, on both sides; NULL: none */
     struct cmp_spin *spin;

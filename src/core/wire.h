@@ -103,6 +103,7 @@ struct cmp_reader {
     const unsigned char *start, *at, *end;
     const struct cmp_span *buffers; /* the next one */
     size_t n_buffers;               /* that are left */
+    size_t promised;                /* values of containers that are still to come, a byte each at least */
     unsigned depth;
 };
 
@@ -119,7 +120,7 @@ static inline void cmp_wire_open(struct cmp_reader *r, const void *head, size_t 
                                  const struct cmp_span *buffers, size_t n_buffers)
 {
     const unsigned char *start = head;
-    *r = (struct cmp_reader){start, start, start + n, buffers, n_buffers, 0};
+    *r = (struct cmp_reader){start, start, start + n, buffers, n_buffers, 0, 0};
 }
 
 static inline size_t cmp_wire_left(const struct cmp_reader *r)
@@ -175,6 +176,17 @@ static inline int cmp_wire_buffer(struct cmp_reader *r, struct cmp_token *t)
     return 0;
 }
 
+/* A container says how many values follow: all of them together are not more than bytes are left.  */
+static inline int cmp_wire_promise(struct cmp_reader *r, struct cmp_token *t, uint64_t n, unsigned values_each)
+{
+    size_t left = cmp_wire_left(r);
+    if (r->promised > left || n > (left - r->promised) / values_each)
+        return -EBADMSG;
+    t->n = (size_t)n;
+    r->promised += t->n * values_each;
+    return 0;
+}
+
 static inline bool cmp_kind_has_number(enum cmp_kind kind)
 {
     const uint32_t those = 1u << CMP_KIND_INT | 1u << CMP_KIND_BIGINT | 1u << CMP_KIND_STR |
@@ -205,6 +217,7 @@ static inline int cmp_wire_next(struct cmp_reader *r, struct cmp_token *t)
 
     if (r->at == r->end)
         return -EBADMSG;
+    r->promised -= r->promised > 0;
     t->at = (size_t)(r->at - r->start);
     unsigned tag = *r->at++, width = tag >> CMP_WIRE_WIDTH & 3;
     t->kind = tag & CMP_WIRE_KIND;
@@ -226,11 +239,9 @@ static inline int cmp_wire_next(struct cmp_reader *r, struct cmp_token *t)
     case CMP_KIND_STR_OUT: case CMP_KIND_BYTES_OUT: case CMP_KIND_BYTEARRAY_OUT:
         return cmp_wire_buffer(r, t);
     case CMP_KIND_DICT:
-        t->n = (size_t)number;
-        return number > cmp_wire_left(r) / 2 ? -EBADMSG : 0;
+        return cmp_wire_promise(r, t, number, 2);
     case CMP_KIND_TUPLE: case CMP_KIND_LIST: case CMP_KIND_SET: case CMP_KIND_FROZENSET:
-        t->n = (size_t)number;
-        return number > cmp_wire_left(r) ? -EBADMSG : 0;
+        return cmp_wire_promise(r, t, number, 1);
     case CMP_KIND_AGAIN:
         t->n = (size_t)number;
         return number >= t->at ? -EBADMSG : 0;

@@ -74,10 +74,14 @@ static void hang_bell(Connection *c)
 
 /* ---- calls in progress -------------------- */
 
+/* With the GIL up to there: the child of a fork in the middle would have the end, and think it closed.  */
 static void give_up(Connection *c)
 {
+    if (c->end.channel != NULL)
+        cmp_channel_close(&c->end);
+    else
+        cmp_object_drop(c->handle.ref); /* its state was bad: it was not opened */
     Py_BEGIN_ALLOW_THREADS
-    cmp_channel_close(&c->end);
     if (c->fd >= 0)
         close(c->fd);
     Py_END_ALLOW_THREADS
@@ -159,11 +163,35 @@ int pycmp_begin_write(PyObject *self, uint32_t *era)
     return -1;
 }
 
+struct open_op {
+    const Connection *c;
+    int (*op)(void *, int64_t);
+    void *obj;
+};
+
+static int open_op(void *arg, int64_t deadline_ns)
+{
+    struct open_op *o = arg;
+    return load_seqcst((cmp_word *)(uintptr_t)&o->c->users) & CLOSED ? -ECANCELED : o->op(o->obj, deadline_ns);
+}
+
+int pycmp_block_open(struct cmp_channel_end *end, int (*op)(void *, int64_t), void *obj,
+                     int64_t deadline_ns)
+{
+    struct open_op o = {(Connection *)(void *)((char *)end - offsetof(Connection, end)), op, obj};
+    int rc = pycmp_block(open_op, &o, deadline_ns);
+    if (rc != -ECANCELED)
+        return rc;
+    raise_text("handle is closed");
+    return -EINTR;
+}
+
 void pycmp_connection_close(PyObject *self)
 {
     Connection *c = pycmp_connection(self);
     if (c->handle.cell == NULL)
         return;
+    pycmp_begin_anew();
     recount(self);
     or_seqcst(&c->users, CLOSED);
     give_up_once(c);
@@ -185,8 +213,8 @@ static int wait_op(void *arg, int64_t deadline_ns)
 /* True: recv() would not wait, be it that it raises EOFError.  */
 static PyObject *wait_for_message(Connection *c, int64_t duration_ns)
 {
-    int rc = pycmp_block(wait_op, &c->end.in,
-                         duration_ns == 0 ? 0 : pycmp_deadline_after(duration_ns));
+    int rc = pycmp_block_open(&c->end, wait_op, &c->end.in,
+                              duration_ns == 0 ? 0 : pycmp_deadline_after(duration_ns));
     if (rc == 0 || rc == -EPIPE)
         Py_RETURN_TRUE;
     if (rc == -ETIMEDOUT)
@@ -253,7 +281,7 @@ static PyObject *Connection_fileno(PyObject *self, PyObject *Py_UNUSED(none))
     if (pycmp_begin(self, &era) < 0)
         return NULL;
     Connection *c = pycmp_connection(self);
-    int rc = c->end.in.ring == NULL ? 0 : pycmp_block(poll_op, &c->end.in, CMP_FOREVER);
+    int rc = c->end.in.ring == NULL ? 0 : pycmp_block_open(&c->end, poll_op, &c->end.in, CMP_FOREVER);
     if (rc < 0 && rc != -EPIPE)
         pycmp_raise(rc);
     else
@@ -320,11 +348,12 @@ static int begin(PyObject *self, cmp_ref ref, int fd)
     return pycmp_handle_open(self, ref, c->end.channel);
 }
 
-/* A socketpair with one byte on its way to each side, as bells have it.  */
-static int make_sockets(int fds[2])
+/* A socketpair with one byte on its way to each side that receives, as bells have it.  */
+static int make_sockets(int fds[2], bool duplex)
 {
     int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
-    if (rc == 0 && send(fds[0], &ring_byte, 1, MSG_NOSIGNAL) == 1 && send(fds[1], &ring_byte, 1, MSG_NOSIGNAL) == 1)
+    if (rc == 0 && send(fds[1], &ring_byte, 1, MSG_NOSIGNAL) == 1 &&
+        (!duplex || send(fds[0], &ring_byte, 1, MSG_NOSIGNAL) == 1))
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     if (rc == 0) {
@@ -353,7 +382,7 @@ static PyObject *make_pair(PyTypeObject *type, int duplex)
     cmp_ref refs[2];
     int fds[2] = {-1, -1};
 
-    if (make_sockets(fds) < 0)
+    if (make_sockets(fds, duplex) < 0)
         return NULL;
     int rc = cmp_channel_create(duplex, RING_BYTES, refs);
     if (rc < 0) {
@@ -458,6 +487,8 @@ static PyObject *Connection_setstate(PyObject *self, PyObject *state)
     if (pycmp_integer(PyTuple_GET_ITEM(state, 3), "fd", -1, INT_MAX, &fd) < 0 ||
         pycmp_handle_setstate(self, state, CMP_TYPE_END, extra, 1) < 0)
         return NULL;
+    if (load_seqcst(&c->users) & CLOSED)
+        return raise_text("handle is closed"); /* by what its attributes have run */
     int rc = cmp_channel_open(c->handle.ref, &c->end);
     if (rc < 0) {
         cmp_object_drop(c->handle.ref);
@@ -555,7 +586,7 @@ static int Connection_clear(PyObject *self)
 }
 
 PyDoc_STRVAR(send_doc,
-"send($self, obj, /)\n"
+"send($self, /, obj)\n"
 "--\n"
 "\n"
 "Send an object.  Waits while there is no room; BrokenPipeError if nobody has the\n"
@@ -606,7 +637,7 @@ PyDoc_STRVAR(close_doc,
 "Give the end up in this process.");
 
 static PyMethodDef Connection_methods[] = {
-    {"send", pycmp_connection_send, METH_O, send_doc},
+    {"send", PYCMP_FAST(pycmp_connection_send), METH_FASTCALL | METH_KEYWORDS, send_doc},
     {"recv", pycmp_connection_recv, METH_NOARGS, recv_doc},
     {"send_bytes", PYCMP_FAST(pycmp_connection_send_bytes), METH_FASTCALL | METH_KEYWORDS, send_bytes_doc},
     {"recv_bytes", PYCMP_FAST(pycmp_connection_recv_bytes), METH_FASTCALL | METH_KEYWORDS, recv_bytes_doc},

@@ -35,8 +35,14 @@ void pycmp_done(PyObject *self, uint32_t era);
 
 void pycmp_connection_close(PyObject *self);
 
+/* As pycmp_block, of one's end: OSError once a signal handler has closed it, here or in the child of
+   a fork that it made.  */
+int pycmp_block_open(struct cmp_channel_end *end, int (*op)(void *, int64_t), void *obj,
+                     int64_t deadline_ns);
+
 /* Methods, in traffic.c.  */
-PyObject *pycmp_connection_send(PyObject *self, PyObject *obj);
+PyObject *pycmp_connection_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                PyObject *kwnames);
 PyObject *pycmp_connection_recv(PyObject *self, PyObject *none);
 PyObject *pycmp_connection_send_bytes(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                       PyObject *kwnames);

@@ -95,6 +95,9 @@ void pycmp_raise_closed(void);
    status of op; -EINTR only with the exception of a signal handler set.  */
 int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns);
 
+/* Of a signal handler that has changed what this thread may be waiting for: its op is called anew.  */
+void pycmp_begin_anew(void);
+
 /* How long, in two steps, so that a wait that need not sleep reads no clock.  First:
    None and inf -> CMP_FOREVER, a real number of seconds -> at least 0.  0, or -1 and
    an exception that names the value.  Then: the deadline, that much after now.  */

@@ -1,6 +1,7 @@
 /* parcel.c -- see parcel.h.  */
 #include "parcel.h"
 #include <string.h>
+#include "connection.h"
 #include "../core/block.h"
 
 #define NO_GIL_FROM ((size_t)1 << 17) /* more bytes may take a while to have and to copy */
@@ -57,7 +58,7 @@ static int put_op(void *arg, int64_t deadline_ns)
 /* All that is named is the record's, once it was put.  */
 static int put(struct put_op *op, struct pycmp_cargo *cargo)
 {
-    int rc = pycmp_block(put_op, op, CMP_FOREVER);
+    int rc = pycmp_block_open(op->end, put_op, op, CMP_FOREVER);
     if (rc == 0) {
         if (cargo != NULL)
             cargo->n = 0;
@@ -77,7 +78,7 @@ static int got_op(void *arg, int64_t deadline_ns)
 static int wait_got(struct cmp_channel_end *end)
 {
     struct got_op op = {&end->out, cmp_ring_end(&end->out)};
-    int rc = pycmp_block(got_op, &op, CMP_FOREVER);
+    int rc = pycmp_block_open(end, got_op, &op, CMP_FOREVER);
     if (rc == 0)
         return 0;
     pycmp_raise(rc);
@@ -316,7 +317,7 @@ int pycmp_receive(pycmp_state *st, struct cmp_channel_end *end, void *buffer,
 {
     struct get_op op = {end, buffer, &p->in};
 
-    int rc = pycmp_block(get_op, &op, CMP_FOREVER);
+    int rc = pycmp_block_open(end, get_op, &op, CMP_FOREVER);
     if (rc < 0)
         return raise_get(st, rc);
     p->buffers = NULL;

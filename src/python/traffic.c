@@ -4,7 +4,7 @@
 
 /* ---- sending ------------------------------------------------------------------------------------ */
 
-PyObject *pycmp_connection_send(PyObject *self, PyObject *obj)
+static PyObject *send_object(PyObject *self, PyObject *obj)
 {
     Connection *c = pycmp_connection(self);
     pycmp_state *st = pycmp_state_of(self);
@@ -24,6 +24,18 @@ PyObject *pycmp_connection_send(PyObject *self, PyObject *obj)
     if (rc < 0)
         return NULL;
     Py_RETURN_NONE;
+}
+
+PyObject *pycmp_connection_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                PyObject *kwnames)
+{
+    static const char *const names[] = {"obj", NULL};
+    static const struct pycmp_signature sig = {"send", names, 1, 0};
+    PyObject *obj;
+
+    if (nargs == 1 && kwnames == NULL)
+        return send_object(self, args[0]);
+    return pycmp_args(&sig, args, nargs, kwnames, &obj) < 0 ? NULL : send_object(self, obj);
 }
 
 static int bad_value(const char *text)
@@ -54,6 +66,16 @@ static int choose(Py_ssize_t n, PyObject *offset, PyObject *size, long long *fro
     return 0;
 }
 
+/* A buffer, or a TypeError.  kind: what the buffer should have been.  */
+static int get_buffer(PyObject *obj, Py_buffer *view, int flags, const char *kind)
+{
+    if (PyObject_GetBuffer(obj, view, flags) == 0)
+        return 0;
+    if (PyErr_ExceptionMatches(PyExc_BufferError))
+        PyErr_Format(PyExc_TypeError, "a %s bytes-like object is required, not %R", kind, Py_TYPE(obj));
+    return -1;
+}
+
 static int send_view(PyObject *self, const Py_buffer *view, PyObject *offset, PyObject *size)
 {
     long long from, length;
@@ -75,7 +97,7 @@ PyObject *pycmp_connection_send_bytes(PyObject *self, PyObject *const *args, Py_
     if (pycmp_begin_write(self, &era) < 0)
         return NULL;
     if (pycmp_args(&sig, args, nargs, kwnames, in) == 0 &&
-        PyObject_GetBuffer(in[0], &view, PyBUF_SIMPLE) == 0) {
+        get_buffer(in[0], &view, PyBUF_SIMPLE, "contiguous") == 0) {
         rc = send_view(self, &view, in[1], in[2]);
         PyBuffer_Release(&view);
     }
@@ -89,7 +111,7 @@ PyObject *pycmp_connection_send_bytes(PyObject *self, PyObject *const *args, Py_
 
 static void *borrow_buffer(Connection *c)
 {
-    void *buffer = (void *)(uintptr_t)atomic_exchange(&c->buffer, 0);
+    void *buffer = (void *)(uintptr_t)xchg64_seqcst(&c->buffer, 0);
     if (buffer == NULL)
         buffer = PyMem_RawMalloc(cmp_ring_plain_max(c->end.in.cap));
     if (buffer == NULL)
@@ -99,7 +121,7 @@ static void *borrow_buffer(Connection *c)
 
 static void return_buffer(Connection *c, void *buffer)
 {
-    PyMem_RawFree((void *)(uintptr_t)atomic_exchange(&c->buffer, (uintptr_t)buffer));
+    PyMem_RawFree((void *)(uintptr_t)xchg64_seqcst(&c->buffer, (uintptr_t)buffer));
 }
 
 /* Receive a message and have use(it) make the result.  */
@@ -258,7 +280,7 @@ static PyObject *into_target(PyObject *self, struct pycmp_parcel *p, void *arg)
         pycmp_copy((char *)to->view.buf + to->offset, data, n);
         result = PyLong_FromSize_t(n);
     } else {
-        PyObject *message = bytes_of(self, p);
+        PyObject *message = pickle != NULL ? Py_NewRef(pickle) : bytes_of(self, p);
         too_short(message);
         Py_XDECREF(message);
     }
@@ -271,12 +293,8 @@ static PyObject *receive_into(PyObject *self, PyObject *buffer, PyObject *offset
     struct target to = {.offset = 0};
     PyObject *result = NULL;
 
-    if (PyObject_GetBuffer(buffer, &to.view, PyBUF_WRITABLE) < 0) {
-        if (PyErr_ExceptionMatches(PyExc_BufferError))
-            PyErr_Format(PyExc_TypeError, "a writable bytes-like object is required, not %R",
-                         Py_TYPE(buffer));
+    if (get_buffer(buffer, &to.view, PyBUF_WRITABLE, "writable contiguous") < 0)
         return NULL;
-    }
     if (offset != NULL && pycmp_clamped(offset, "offset", &to.offset) < 0)
         ;
     else if (to.offset < 0)

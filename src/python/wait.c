@@ -26,16 +26,23 @@ static bool runs_handlers(void)
     return answer;
 }
 
+static _Thread_local uint32_t changes; /* see pycmp_begin_anew */
+
+void pycmp_begin_anew(void)
+{
+    changes++;
+}
+
 /* Run the handlers of signals that came.  In the child of a fork that one of them did,
    the wait is to be begun anew: it was the parent's.  */
 static int run_handlers(void)
 {
-    uint32_t me = cmp_me();
+    uint32_t me = cmp_me(), before = changes;
 
     PyEval_RestoreThread(outside);
     int rc = PyErr_CheckSignals();
     outside = PyEval_SaveThread();
-    return rc < 0 || cmp_me() != me;
+    return rc < 0 || cmp_me() != me || changes != before;
 }
 
 int pycmp_block(int (*op)(void *, int64_t), void *obj, int64_t deadline_ns)

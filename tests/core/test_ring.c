@@ -275,6 +275,42 @@ static void test_wait_got(void)
     check();
 }
 
+static int put_of_size(void *n)
+{
+    tell(&stage->ready);
+    int rc = put_pattern(&table->a, 9, (size_t)(uintptr_t)n, after_ms(20000));
+    tell(&stage->result);
+    return -rc;
+}
+
+/* Who wants less is served behind one in the seat who wants more; also with slices switched off.  */
+static void test_different_wants(void)
+{
+    pid_t large, small;
+    begin();
+    table = new_pair(true, CAP);
+    cmp_platform_pretend(CMP_LACKS_BACKSTOP);
+    int n = 0;
+    while (put_pattern(&table->a, 9, 8, 0) == 0)
+        n++;
+    large = start_child(put_of_size, (void *)(uintptr_t)PLAIN_MAX);
+    await(&stage->ready, 1);
+    CHECK(reaches(large, 'S'));
+    small = start_child(put_of_size, (void *)(uintptr_t)8);
+    await(&stage->ready, 2);
+    CHECK(reaches(small, 'S'));
+    CHECK_EQ(get_pattern(&table->b, 9, 8, 0), 0);
+    CHECK_EQ(exit_code(small), 0);
+    CHECK_EQ(load_seqcst(&stage->result), 1);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(get_pattern(&table->b, 9, 8, 0), 0);
+    CHECK_EQ(exit_code(large), 0);
+    CHECK_EQ(get_pattern(&table->b, 9, PLAIN_MAX, 0), 0);
+    cmp_platform_pretend(0);
+    check();
+    close_pair(table);
+}
+
 static void test_signal(void)
 {
     struct sigaction before;
@@ -1243,6 +1279,7 @@ int main(void)
     test_no_system_calls();
     test_wakes();
     test_wait_got();
+    test_different_wants();
     test_signal();
     test_handler();
     test_fork_in_handler();

@@ -4,8 +4,8 @@
      single   kill the victim at each of its points
      double   and, for each of these, a second actor at each of its points
      -s N     take every N-th point (of the first victim, and of the second)
-     -t N     be done in about N seconds: every scenario has its share, in which its points are
-              tried from coarse steps to fine ones, as far as it goes
+     -t N     be done in about N seconds: scenarios by chance, each with its share of the time, in
+              which its points are tried from coarse steps to fine ones, as far as it goes
      -n N     workers, each with a processor of its own
      -l MS    what takes longer is a hang                      -m N  findings per scenario
      -k K -o SECOND -j J   this one trial only, told in full   -q    only what fails
@@ -37,7 +37,7 @@ static struct {
 static int64_t begun_ns, share_until_ns; /* of all; of this worker's scenario */
 
 static struct {
-    cmp_word next, n_played;
+    cmp_word next, n_played, n_left_out;
     cmp_word64 trials, kills, hangs, violations;
 } *total;
 
@@ -45,6 +45,18 @@ void add_scenarios(const struct scenario *list, int n)
 {
     for (int i = 0; i < n && n_scenarios < MAX_SCENARIOS; i++)
         scenarios[n_scenarios++] = &list[i];
+}
+
+/* So that in the long run none is left out, where there is no time for all.  */
+static void shuffle_scenarios(void)
+{
+    srandom((unsigned int)cmp_now_ns());
+    for (int i = n_scenarios - 1; i > 0; i--) {
+        int j = (int)(random() % (i + 1));
+        const struct scenario *s = scenarios[i];
+        scenarios[i] = scenarios[j];
+        scenarios[j] = s;
+    }
 }
 
 static void *shared_memory(size_t size)
@@ -241,7 +253,8 @@ static void explore_from(const struct scenario *s, struct tally *t, long first, 
 
 static void explore_all(const struct scenario *s, struct tally *t)
 {
-    long step = step_of(s), coarsest = want.seconds > 0 ? step * COARSEST : step;
+    bool all = want.seconds == 0 || s->flags & OWN_WAY;
+    long step = step_of(s), coarsest = all ? step : step * COARSEST;
     if (!options.hooked && !(s->flags & OWN_WAY))
         record(s, t, 0, 0, -1);
     t->points = MAX_POINTS;
@@ -302,14 +315,15 @@ static bool is_wanted(const struct scenario *s)
 
 /* ---- workers ------------------------------------------------------------------------ */
 
-/* What is left of the time, divided among the scenarios from the i-th on.  */
-static void take_share(uint32_t i)
+/* What is left of the time, divided among the scenarios from the i-th on.  Whether there is any.  */
+static bool take_share(uint32_t i)
 {
     int64_t now_ns = cmp_now_ns(), left_ns = begun_ns + want.seconds * INT64_C(1000000000) - now_ns;
     int n = 0;
     for (; i < (uint32_t)n_scenarios; i++)
         n += is_wanted(scenarios[i]);
     share_until_ns = now_ns + left_ns / n * (n < want.n_workers ? n : want.n_workers);
+    return left_ns > 0;
 }
 
 static void work(void)
@@ -325,7 +339,10 @@ static void work(void)
         struct tally t = {0};
         if (!is_wanted(scenarios[i]))
             continue;
-        take_share(i);
+        if (!take_share(i) && want.seconds > 0) {
+            add_seqcst(&total->n_left_out, 1);
+            continue;
+        }
         t.out = open_memstream(&t.text, &t.length);
         int64_t begin = cmp_now_ns();
         explore(scenarios[i], &t);
@@ -449,6 +466,8 @@ int main(int argc, char **argv)
     tracer_init();
     sched_getaffinity(0, sizeof cpus, &cpus);
     begun_ns = cmp_now_ns();
+    if (want.seconds > 0)
+        shuffle_scenarios();
     if (want.n_workers <= 0)
         want.n_workers = CPU_COUNT(&cpus);
     int failed = run_workers(want.n_workers);
@@ -456,6 +475,8 @@ int main(int argc, char **argv)
     printf("%u scenarios, %llu trials, %llu kills, %llu hangs, %llu violations\n", played,
            (unsigned long long)load64_seqcst(&total->trials), (unsigned long long)load64_seqcst(&total->kills),
            (unsigned long long)load64_seqcst(&total->hangs), (unsigned long long)load64_seqcst(&total->violations));
+    if (load_seqcst(&total->n_left_out) > 0)
+        printf("%u scenarios were left out: there was no time for them\n", load_seqcst(&total->n_left_out));
     if (options.hooked && want.n_names == 0 && !want.one && !want.twice)
         failed |= report_hooks() != 0;
     return failed || played == 0 || load64_seqcst(&total->hangs) + load64_seqcst(&total->violations) != 0;

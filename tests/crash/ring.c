@@ -347,6 +347,35 @@ static void director_empties(void)
         director_gets(1);
 }
 
+static void late_patient_putter(int id)
+{
+    put_number((uint32_t)id * PER_ACTOR, CMP_FOREVER);
+    uint64_t end = cmp_ring_end(&a_end.out);
+    mark(id);
+    await_order(id);
+    int rc = cmp_ring_wait_got(&a_end.out, end, CMP_FOREVER);
+    if (rc != 0)
+        violation("actor %d: wait_got: %d", id, rc);
+    store_seqcst(&board->result[id], 1);
+}
+
+/* The victim, in the seat, waits for more than the one does who follows.  */
+static void wait_for_more(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    struct actor *less = spawn_marked(late_patient_putter), *v = spawn_victim(patient_putter);
+    bool dead = lead(v);
+    give_order(less, 1);
+    await_sleep(less);
+    director_gets(1);
+    if (!dead)
+        lead_on_or_leave_asleep(v);
+    settle(NULL);
+    account();
+    use();
+}
+
 /* The victim waits until its message was got, as b others do.  */
 static void wait_got(int last, int b)
 {
@@ -909,6 +938,7 @@ static const struct scenario list[] = {
     {"ring: put, full, last of 3", put_full, LARGE | LAST, 2, 31, 1, 0},
     {"ring: put and wait until it was got, first of 3", wait_got, 0, 2, 31, 1, 0},
     {"ring: put and wait until it was got, last of 3", wait_got, 1, 2, 31, 1, 0},
+    {"ring: wait in the seat for more than who follows", wait_for_more, 0, 0, 31, 0, 0},
     {"ring: get, nobody waits", get, SMALL, 0, 23, 0, 0},
     {"ring: get, full, 1 waits", get, LARGE, 1, 7, 1, 0},
     {"ring: get, full, 2 wait", get, LARGE, 2, 15, 1, 0},

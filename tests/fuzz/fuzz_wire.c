@@ -61,6 +61,7 @@ static int walk(struct cmp_reader *r, struct cmp_marks *m)
 
     if (cmp_wire_next(r, &t) < 0)
         return -EBADMSG;
+    must(r->promised <= (size_t)(r->end - r->start)); /* or memory would be needed for more */
     must(r->at <= r->end && t.at < (size_t)(r->at - r->start));
     if (t.shared)
         must(cmp_marks_add(m, t.at, &index) == 0 && index == n_marks);

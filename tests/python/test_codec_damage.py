@@ -50,6 +50,27 @@ def test_a_message_that_was_cut_is_refused():
                 decode(head, other)
 
 
+@pytest.mark.parametrize("kind", ["tuple", "list", "dict"])
+def test_a_message_does_not_make_more_memory_than_it_could_fill(kind):
+    """Containers in containers, each of which says that as many values follow as there are bytes."""
+    n = 1_000_000
+    empty = encode([{"tuple": (1, 2), "list": [1, 2], "dict": {1: 2}}[kind]])[0]
+    tag = empty[2]  # of the one in the list, its number of one byte behind it
+    head = b"".join(bytes([tag & 0x1F | 2 << 5]) + (n // 4).to_bytes(4, "little") for _ in range(90)) + bytes(n)
+    program = f"import resource, pickle; from cmp._cmp import decode; head = {head[:450]!r} + bytes({n})\n" + '''
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    decode(head, ())
+except pickle.UnpicklingError:
+    pass
+else:
+    raise SystemExit("it was read")
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+raise SystemExit(f"{grown} KiB" if grown > 40_000 else 0)
+'''
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_changed_bytes_do_no_harm(part):
     rng = random.Random(part)

@@ -8,6 +8,7 @@ import multiprocessing.connection
 import os
 import pickle
 import random
+import select
 import signal
 import sys
 import threading
@@ -566,3 +567,196 @@ def test_descriptors_of_send_handle_go_beside_the_messages(pipe):
         assert connection.wait([b], 20) == [b] and b.recv() == n
     os.close(ours)
     os.close(theirs)
+
+
+# ---- what goes wrong in the middle ----
+
+
+class Refuses(connection.PipeEnd):
+    @property
+    def label(self):
+        return None
+
+    @label.setter
+    def label(self, value):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("attributes, error", [(5, ValueError), ((None, {"label": 1}), ZeroDivisionError)])
+def test_an_end_whose_state_is_refused(native, attributes, error):
+    a, b = native
+    family, ref, _ = a._place()[0]
+    end = cmp._cmp.Connection.__new__(Refuses)
+    with pytest.raises(error):
+        end.__setstate__((family, ref, attributes, -1))
+    with pytest.raises(OSError):
+        end.send(1)
+    end.close()
+    del end
+    gc.collect()
+    a.send("still there")
+    assert b.recv() == "still there"
+    a.close()
+    with pytest.raises(EOFError):
+        b.recv()
+    assert cmp.check() == []
+
+
+def test_send_takes_a_keyword_and_contiguous_buffers(pipe):
+    a, b = pipe
+    a.send(obj=1)
+    assert b.recv() == 1
+    with pytest.raises(TypeError):
+        a.send_bytes(memoryview(bytes(10))[::2])
+    a.send_bytes(b"next")
+    with pytest.raises(TypeError):
+        b.recv_bytes_into(memoryview(bytearray(10))[::2])
+    if isinstance(b, cmp._cmp.Connection):
+        assert b.recv_bytes() == b"next"
+
+
+def test_what_only_sends_is_not_readable(one_way):
+    r, w = one_way
+    assert select.select([w], [], [], 0)[0] == [] and connection.wait([w], 0.01) == []
+    w.send(1)
+    assert select.select([r, w], [], [], 20)[0] == [r] and r.recv() == 1
+    r.close()
+    assert select.select([w], [], [], 20)[0] == [w] and connection.wait([w], 20) == [w]
+
+
+class CountsLoads:
+    n = 0
+
+    def __setstate__(self, state):
+        CountsLoads.n += 1
+
+    def __getstate__(self):
+        return bytes(100)
+
+
+def test_too_short_a_buffer_reads_an_object_once(native):
+    a, b = native
+    a.send(CountsLoads())
+    before = CountsLoads.n
+    with pytest.raises(multiprocessing.BufferTooShort) as caught:
+        b.recv_bytes_into(bytearray(1))
+    assert CountsLoads.n == before + 1 and isinstance(pickle.loads(caught.value.args[0]), CountsLoads)
+
+
+def in_handler(seconds, function):
+    """Call function in a signal handler, so many seconds from now."""
+    before = signal.signal(signal.SIGALRM, lambda *_: function())
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    return before
+
+
+@pytest.mark.parametrize("call", ["recv", "poll", "send_bytes"])
+def test_a_handler_closes_what_its_thread_waits_for(native, call):
+    a, b = native
+    before = in_handler(0.05, a.close)
+    try:
+        with pytest.raises(OSError, match="handle is closed"):
+            getattr(a, call)(*{"recv": (), "poll": (None,), "send_bytes": (bytes(3 << 20),)}[call])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert a.closed
+    if call == "send_bytes":  # it was sent, and not waited for
+        assert b.recv_bytes() == bytes(3 << 20)
+    with pytest.raises(EOFError):
+        b.recv()
+
+
+def test_the_child_of_a_handler_closes_what_it_does_not_wait_for(native):
+    a, b = native
+    parent, children = os.getpid(), []
+
+    def fork():
+        pid = os.fork()
+        if pid == 0:
+            a.close()
+            b.close()
+        else:
+            children.append(pid)
+            a.send("of the parent")
+    before = in_handler(0.05, fork)
+    try:
+        got = b.recv()
+    except OSError:
+        os._exit(0 if os.getpid() != parent else 1)
+    finally:
+        if os.getpid() == parent:
+            signal.signal(signal.SIGALRM, before)
+    if os.getpid() != parent:
+        os._exit(2)
+    assert got == "of the parent" and os.waitpid(children[0], 0)[1] == 0
+
+
+def test_forks_while_pipes_are_closed():
+    """What is closed when the child begins, the child does not hold; or it can close it."""
+    current, peers, children = [None], [], []
+    done_r, done_w = os.pipe()
+
+    def fork():
+        for _ in range(40):
+            pid = os.fork()
+            if pid == 0:
+                end = current[0]
+                if end is not None:
+                    end.close()
+                os.write(done_w, b"x")
+                time.sleep(100)
+                os._exit(0)
+            children.append(pid)
+            time.sleep(0.002)
+    thread = in_background(fork)
+    while thread.is_alive():
+        a, b = connection.Pipe()
+        current[0] = a
+        a.close()
+        current[0] = None
+        peers.append(b)
+        if len(peers) > 200:
+            peers.pop(0).close()
+    thread.join()
+    del a
+    n = 0
+    while n < len(children):
+        n += len(os.read(done_r, 100))
+    open_ones = [end for end in peers if not end.poll()]
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    os.close(done_r)
+    os.close(done_w)
+    # A fork between Pipe() and the line after it: of this program, not of close().
+    assert len(open_ones) <= 2
+
+
+def receive_for_ever(end):
+    while True:
+        end.recv_bytes()
+
+
+def send_for_ever(end):
+    while True:
+        end.send_bytes(bytes(16_000))
+
+
+def test_wait_keeps_its_time_while_one_who_receives_is_stopped():
+    ctx = cmp.get_context("fork")
+    r, w = connection.Pipe(False)
+    near, far = connection.Pipe()
+    far.send(1)
+    crew = [ctx.Process(target=receive_for_ever, args=(r,), daemon=True),
+            ctx.Process(target=send_for_ever, args=(w,), daemon=True)]
+    for one in crew:
+        one.start()
+    for _ in range(60):
+        os.kill(crew[0].pid, signal.SIGSTOP)
+        time.sleep(0.001)
+        assert near in connection.wait([near, r], 0.05) and r.fileno() >= 0
+        os.kill(crew[0].pid, signal.SIGCONT)
+        time.sleep(0.002)
+    for one in crew:
+        one.kill()
+        one.join()

@@ -342,12 +342,13 @@ BIG = 1 << 19
 
 
 def rounds_stay_flat(once, number=ROUNDS):
-    """Nothing is left of what was on its way: the arena grows by less than a sixteenth of that, for pages of tables."""
+    """Nothing is left of what was on its way: the arena grows by less than a sixteenth of that, for pages of tables, or by
+    what a large one, of the tests before, may grow between two sweeps."""
     once()
     before = arena_bytes()
     for _ in range(number):
         once()
-    assert arena_bytes() - before < number * BIG // 16
+    assert arena_bytes() - before < number * BIG // 16 + before // 64
     assert cmp.check() == []
 
 
