@@ -534,6 +534,20 @@ static void put_before_sleep(int behind, int b)
     use();
 }
 
+/* The victim stands at each point up to its sleep in the seat, and a message comes. */
+static void put_before_sitting(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    struct actor *v = spawn_victim(getter);
+    stop_here(v);
+    director_puts(1);
+    release_actor(v);
+    settle(NULL);
+    account();
+    use();
+}
+
 /* ... a putter; the victim gets. */
 static void get_before_sleep(int a, int b)
 {
@@ -616,6 +630,22 @@ static void stopped(int b, int unused)
     account();
     use();
     victim_ended();
+}
+
+/* ... a message comes while one is about to follow, whose turn it is: the seat tells nothing. */
+static void put_before_following(int a, int b)
+{
+    (void)a, (void)b;
+    make_ring(SMALL, 1);
+    struct actor *s = spawn_stopped();
+    struct actor *v = spawn_victim(getter);
+    stop_here(v);
+    director_puts(1);
+    release_actor(v);
+    settle(NULL);
+    wake_stopped(s);
+    account();
+    use();
 }
 
 /* ... and who puts is killed: then it may take one. */
@@ -932,9 +962,11 @@ static const struct scenario list[] = {
     {"ring: wait and peek, last of 3", look, 0, 2, 31, 0, 0},
     {"ring: put, one is about to sleep in the seat", put_before_sleep, 0, 0, 3, 0, 0},
     {"ring: put, one is about to follow, the seat is killed", put_before_sleep, 1, 0, 3, 0, 0},
+    {"ring: get, stopped before it sleeps in the seat, one puts", put_before_sitting, 0, 0, 3, 0, 0},
     {"ring: get, full, one is about to sleep in the seat", get_before_sleep, 0, 0, 3, 0, 0},
     {"ring: one woken in the seat is killed, then who follows", relay, 0, 0, 15, 0, 0},
     {"ring: one stopped in the seat, 3 follow, each is served", stopped, 3, 0, 1, 0, OWN_WAY},
+    {"ring: one stopped in the seat, put, one is about to follow", put_before_following, 0, 0, 3, 0, 0},
     {"ring: put, one stopped in the seat, 2 follow (slices)", stopped_and_killed, 2, 2, 35, 0, SLICES},
     {"ring: get behind one stopped in the seat (slices)", behind_stopped, 0, 0, 41, 0, SLICES},
     {"ring: put of an object, its maker killed", send_killed, 0, 0, 47, 0, 0},

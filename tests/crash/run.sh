@@ -115,7 +115,7 @@ run_seed()
     fi
     field "$seed" finds | while read -r scenario; do
         timeout 120 "$out/seed/$name/crash" -n 1 -l 700 -m 1 single "$scenario" >"$log" 2>&1
-        grep -qE ', [1-9][0-9]* (hangs|violations)' "$log" || exit 1
+        grep -qE '^[0-9]+ scenarios, .*, [1-9][0-9]* (hangs|violations)' "$log" || exit 1
     done || {
         printf 'NOT FOUND %-28s %s\n' "$name" "$(sed -n '1s/^# //p' "$seed")"
         sed 's/^/         /' "$log"
@@ -133,7 +133,7 @@ seeds()
     for seed in tests/crash/seeds/*.sed; do
         [ -z "$wanted" ] && list="$list $seed"
         for part in $wanted; do
-            case $seed in *"$part"*) list="$list $seed" ;; esac
+            case $seed in *"$part"*) list="$list $seed" && break ;; esac
         done
     done
     rm -rf "$out/seed"

@@ -1,4 +1,4 @@
 # no pending word in release
 # file: src/core/lock.c
-# finds: lock: release, 3 wait
+# finds: lock: release by another process, 3 wait
 /^static int release/,/^}/s/cmp_pending\(&l->park\);//
