@@ -12,7 +12,14 @@ static struct cmp_spin spin;
 
 void cmp_lock_init(struct cmp_lock *l, uint32_t index, bool recursive)
 {
-    *l = (struct cmp_lock){.node = index % CMP_HOLD_WORDS, .recursive = recursive};
+    /* A sweep may be looking at the word, of the lock that the cell was before. */
+    store_relaxed(&l->word, 0);
+    store_relaxed(&l->park, 0);
+    store_relaxed(&l->dead, 0);
+    store64_relaxed(&l->holder, 0);
+    l->node = index % CMP_HOLD_WORDS;
+    l->depth = 0;
+    l->recursive = recursive;
 }
 
 static uint32_t owner_of(uint32_t word)

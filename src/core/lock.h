@@ -77,7 +77,7 @@ struct cmp_lock {
 _Static_assert(sizeof(struct cmp_lock) == 32, "shared layout");
 
 /* Format *l, free.  index: the object's, which chooses the hold word.  Not concurrent
-   with any other call on *l.  */
+   with any other call on *l but cmp_lock_open_gate.  */
 void cmp_lock_init(struct cmp_lock *l, uint32_t index, bool recursive);
 
 /* Acquire it; an RLock also again.  0; -EOWNERDEAD: acquired, and the last owner
