@@ -32,8 +32,8 @@ demo: $(VENV)/.built ## the main job: five programs under python -m cmp, then a 
 	@$(RUN) benchmarks/run.py --quick
 
 # Two halves side by side, since most of a test is waiting.
-FIRST = tests/python/test_[a-k]*.py tests/guides
-SECOND = tests/python/test_[l-z]*.py
+FIRST = tests/python/test_[a-h]*.py tests/guides
+SECOND = tests/python/test_[i-z]*.py
 test: $(VENV)/.built ## the tests of the package (pytest); one alone: make test TEST=tests/python/test_process.py
 	@if [ -n "$(TEST)" ]; then $(RUN) -m pytest -q $(TEST); else \
 		mkdir -p build; $(RUN) -m pytest -q -p no:cacheprovider $(SECOND) >build/test-second.log 2>&1 & second=$$!; \
