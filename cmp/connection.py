@@ -7,7 +7,6 @@ import io
 import math
 import os
 import selectors
-import sys
 import time
 from multiprocessing import connection as _std
 from multiprocessing import context, reduction, resource_sharer
@@ -103,27 +102,6 @@ def _rebuild(cls, descriptor, place):
         os.close(fd)
         raise
     return end
-
-
-# ---- keys ----
-
-if sys.version_info < (3, 12):
-
-    def deliver_challenge(connection, authkey, digest_name="sha256"):
-        """Let the other side prove that it knows the key, by that digest; CPythons before 3.12 answer in MD5."""
-        import hmac  # slow to import
-
-        if not isinstance(authkey, bytes):
-            raise ValueError(f"authkey must be bytes, not {authkey!r}")
-        prefix = b"{%s}" % digest_name.encode("ascii")
-        challenge = prefix + os.urandom(40)
-        connection.send_bytes(_std.CHALLENGE + challenge)
-        answer = connection.recv_bytes(256)
-        right = prefix + hmac.digest(authkey, challenge, digest_name), hmac.digest(authkey, challenge, "md5")
-        if not any(hmac.compare_digest(answer, one) for one in right):
-            connection.send_bytes(_std.FAILURE)
-            raise context.AuthenticationError("the other side does not know the key")
-        connection.send_bytes(_std.WELCOME)
 
 
 # ---- waiting for several ----

@@ -27,6 +27,7 @@ import cmp
 # What CPython 3.11 lacks and cmp does not offer on it: what it comes with, or why it does not come.
 NOT_BEFORE_3_14 = "not before 3.14: pickles of proxies stay readable for a plain Python"
 PENDING = {
+    "connection.deliver_challenge(digest_name=)": "not before 3.12: Listener and Client are multiprocessing's",
     "forkserver.ForkServer.set_forkserver_preload(on_error=)": "a fork server of its own",
     "forkserver.main(authkey_r=)": "a fork server of its own",
     "forkserver.main(on_error=)": "a fork server of its own",

@@ -1,7 +1,6 @@
 """Connections: what they do, next to the standard library's; sizes, errors, kinds of messages."""
 import array
 import gc
-import hmac
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -13,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crew import asleep, n_threads, open_descriptors
@@ -526,29 +524,6 @@ def test_signals(native, what):
     assert (n > 100) == (what == "send")
     a.send("goes on")
     assert b.recv() == "goes on"
-
-
-def answer_as_newer_ones(conn, key):
-    challenge = conn.recv_bytes()[len(b"#CHALLENGE#") :]
-    prefix = challenge[: challenge.index(b"}") + 1]
-    conn.send_bytes(prefix + hmac.digest(key, challenge, prefix[1:-1].decode()))
-    if conn.recv_bytes() != b"#WELCOME#":
-        raise multiprocessing.AuthenticationError
-
-
-@pytest.mark.parametrize("digest", ["sha256", "sha3_384"])
-@pytest.mark.parametrize("answer", [multiprocessing.connection.answer_challenge, answer_as_newer_ones])
-def test_a_challenge_is_answered_by_old_and_new(native, answer, digest):
-    a, b = native
-    with ThreadPoolExecutor(1) as pool:
-        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
-        answer(b, b"a key")
-        assert delivered.result() is None
-        delivered = pool.submit(connection.deliver_challenge, a, b"a key", digest)
-        with pytest.raises(multiprocessing.AuthenticationError):
-            answer(b, b"another")
-        with pytest.raises(multiprocessing.AuthenticationError):
-            delivered.result()
 
 
 def test_descriptors_of_send_handle_go_beside_the_messages(pipe):
